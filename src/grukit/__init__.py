@@ -1,0 +1,37 @@
+"""grukit: gated recurrent networks from equation to product.
+
+Names resolve on first use, so that importing grukit loads neither torch nor pandas.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from grukit import nn as nn
+    from grukit.tasks.forecasting import Forecaster as Forecaster
+    from grukit.training.fit import FitConfig as FitConfig
+
+_HOME = {
+    "nn": "grukit.nn",
+    "FitConfig": "grukit.training.fit",
+    "Forecaster": "grukit.tasks.forecasting",
+}
+
+__all__ = ["FitConfig", "Forecaster", "__version__", "nn"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'grukit' has no attribute {name!r}")
+    module = importlib.import_module(_HOME[name])
+    value = module if name == "nn" else getattr(module, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,30 @@
+"""The only reader of environment variables.
+
+| variable         | meaning                                                        | default          |
+| ---------------- | -------------------------------------------------------------- | ---------------- |
+| GRUKIT_BACKEND   | name of the backend every recurrent op must use                | automatic choice |
+| GRUKIT_DATA      | folder with data sets that are already on this machine         | none             |
+| GRUKIT_CACHE     | folder for downloaded data sets                                | ~/.cache/grukit  |
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def backend() -> str | None:
+    """The backend asked for by name, or None for the automatic choice."""
+    return os.environ.get("GRUKIT_BACKEND") or None
+
+
+def data_folder() -> Path | None:
+    """The folder of data sets already on this machine, if one is named."""
+    value = os.environ.get("GRUKIT_DATA")
+    return Path(value).expanduser() if value else None
+
+
+def cache_folder() -> Path:
+    """Where downloaded data sets are kept."""
+    value = os.environ.get("GRUKIT_CACHE")
+    return Path(value).expanduser() if value else Path.home() / ".cache" / "grukit"

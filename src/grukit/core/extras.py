@@ -1,0 +1,27 @@
+"""Importing optional packages with an error that says how to get them."""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
+from grukit.core.errors import MissingExtra
+
+_EXTRA_OF = {
+    "matplotlib": "plots",
+    "narwhals": "forecast",
+    "pandas": "forecast",
+    "pyarrow": "parquet",
+    "tensorboard": "tensorboard",
+}
+
+
+def require(module: str) -> ModuleType:
+    """Import `module`, or raise MissingExtra with the pip command that installs it."""
+    package = module.partition(".")[0]
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name != package:
+            raise
+        raise MissingExtra(package, _EXTRA_OF[package]) from error
