@@ -1,10 +1,10 @@
 """The only reader of environment variables.
 
-| variable         | meaning                                                        | default          |
-| ---------------- | -------------------------------------------------------------- | ---------------- |
-| GRUKIT_BACKEND   | name of the backend every recurrent op must use                | automatic choice |
-| GRUKIT_DATA      | folder with data sets that are already on this machine         | none             |
-| GRUKIT_CACHE     | folder for downloaded data sets                                | ~/.cache/grukit  |
+| variable       | meaning                                           | default          |
+| -------------- | ------------------------------------------------- | ---------------- |
+| GRUKIT_BACKEND | the backend every recurrent op must use           | automatic choice |
+| GRUKIT_DATA    | folder of data sets that are on this machine      | none             |
+| GRUKIT_CACHE   | folder for downloaded data sets                   | ~/.cache/grukit  |
 """
 
 from __future__ import annotations

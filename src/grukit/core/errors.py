@@ -8,7 +8,7 @@
     ├── BackendError      (RuntimeError)  a backend asked for by name cannot run the call
     ├── DivergenceError   (RuntimeError)  the training loss is no longer a finite number
     ├── NotFittedError    (RuntimeError)  the estimator has not been fitted
-    ├── DownloadError     (RuntimeError)  a data set could not be fetched or is not what it should be
+    ├── DownloadError     (RuntimeError)  a data set could not be fetched, or is not as promised
     └── MissingExtra      (ImportError)   an optional package is not installed
 
     Interrupted           (KeyboardInterrupt)  Ctrl-C or SIGTERM during training, after saving
