@@ -1,0 +1,43 @@
+# Every verb works from a fresh clone: the virtual environment in .venv is made on first use.
+PYTHON ?= $(shell for p in python3.11 python3; do $$p -c '' 2>/dev/null && echo $$p && break; done)
+WORKERS ?= 2
+BIN := .venv/bin
+INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt
+
+.PHONY: help setup demo check test docs clean
+
+help: ## list the verbs
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' Makefile
+
+setup: .venv/.setup ## install grukit with every extra and the tools, into .venv
+
+demo: .venv/.demo ## train and show a weather forecast; writes ./demo
+	$(BIN)/grukit demo
+
+check: .venv/.setup ## style, types and import layers, in under 30 seconds
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/python tools/check_layers.py
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+test: .venv/.setup ## all tests and docstring examples
+	$(BIN)/python -m pytest --numprocesses $(WORKERS)
+
+docs: .venv/.setup ## the documentation, into docs/_build/html
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs docs/_build/html
+
+clean: ## remove what the verbs have made
+	rm -rf .venv build dist demo docs/_build .pytest_cache .ruff_cache .hypothesis
+
+# The demo needs little, so that a newcomer waits little; setup adds the rest.
+.venv/.demo: pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "grukit needs Python 3.11 or newer, found none; name one: make PYTHON=/path/to/python" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("grukit needs Python 3.11 or newer, got " + sys.version.split()[0] + "; name another: make PYTHON=/path/to/python")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(INSTALL) --editable '.[forecast,plots,demo]'
+	@touch $@
+
+.venv/.setup: .venv/.demo
+	$(INSTALL) --editable '.[all]' --group test --group check --group docs
+	@touch $@
