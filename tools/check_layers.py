@@ -86,11 +86,9 @@ def _uses(tree: ast.Module) -> Iterator[tuple[int, str]]:
             if function in ("eval", "exec"):
                 yield node.lineno, function
             if function.rpartition(".")[2] in ("require", "import_module", "__import__"):
-                yield from ((node.lineno, a.value) for a in node.args if _is_text(a))
-
-
-def _is_text(node: ast.expr) -> bool:
-    return isinstance(node, ast.Constant) and isinstance(node.value, str)
+                for argument in node.args:
+                    if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
+                        yield node.lineno, argument.value
 
 
 def _breach(module: str, name: str) -> str | None:
@@ -128,7 +126,7 @@ def _layer_breach(importer: str, imported: str) -> str | None:
 
 def _part(dotted: str) -> str:
     """The part of the house: `nn` for `grukit.nn.gru`, nothing for `grukit` itself."""
-    return (dotted.split(".") + [""])[1]
+    return dotted.partition(".")[2].partition(".")[0]
 
 
 def _within(dotted: str, prefix: str) -> bool:
