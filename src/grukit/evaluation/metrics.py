@@ -41,7 +41,7 @@ def mase(truth: np.ndarray, prediction: np.ndarray, scale: np.ndarray) -> float:
     are left out; DataError if there are no others.
     """
     errors = np.abs(_errors(truth, prediction))
-    scale = _check_scale(scale, len(errors))
+    scale = check_scale(scale, len(errors))
     scaled = scale > 0
     if np.isnan(errors[scaled]).all():
         raise DataError("MASE must have an observed value in a series that is not constant")
@@ -64,6 +64,17 @@ def seasonal_naive_scale(history: np.ndarray, season: int = 1) -> np.ndarray:
         mean = np.nansum(differences, axis=-1) / np.maximum(pairs, 1)
         scale = np.where(np.isnan(scale) & (pairs > 0), mean, scale)
     return np.where(np.isnan(scale), 0.0, scale)
+
+
+def check_scale(scale: np.ndarray, windows: int) -> np.ndarray:
+    """The scales as float64 [N]; ParameterError unless finite and not negative, one a window."""
+    scale = np.asarray(scale, np.float64)
+    if scale.shape != (windows,):
+        raise ParameterError(must_be("scale", f"of shape ({windows},)", scale.shape))
+    bad = ~(np.isfinite(scale) & (scale >= 0))
+    if bad.any():
+        raise ParameterError(must_be("scale", "finite and not negative", float(scale[bad][0])))
+    return scale
 
 
 def smape(truth: np.ndarray, prediction: np.ndarray) -> float:
@@ -184,13 +195,3 @@ def _pinball_by_level(
         errors = _errors(truth, quantiles[..., index])
         losses[index] = _mean(np.maximum(level * errors, (level - 1) * errors))
     return losses
-
-
-def _check_scale(scale: np.ndarray, windows: int) -> np.ndarray:
-    scale = np.asarray(scale, np.float64)
-    if scale.shape != (windows,):
-        raise ParameterError(must_be("scale", f"of shape ({windows},)", scale.shape))
-    bad = ~(np.isfinite(scale) & (scale >= 0))
-    if bad.any():
-        raise ParameterError(must_be("scale", "finite and not negative", float(scale[bad][0])))
-    return scale
