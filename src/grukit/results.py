@@ -246,25 +246,19 @@ class Evaluation:
 
     def table(self) -> str:
         """The scores as aligned text, the model first, the best of each column marked with *."""
-        cells = [["", *(_heading(metric) for metric in self.metrics)]]
-        cells += [[score.name] for score in self.scores]
+        names = ["", *(score.name for score in self.scores)]
+        columns = [[name.ljust(max(map(len, names))) for name in names]]
         for metric in self.metrics:
             values = [score.metrics[metric] for score in self.scores]
             losses = [_loss(metric, value) for value in values]
-            best = min((loss for loss in losses if not np.isnan(loss)), default=np.nan)
-            for row, text, loss in zip(cells[1:], _format(metric, values), losses, strict=True):
-                row.append(f"{text}{'*' if loss == best else ' '}")
-        for row in cells:
-            row[1:] = [cell if cell[-1] in " *" else f"{cell} " for cell in row[1:]]
-        widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
-        lines = [
-            "  ".join(
-                [row[0].ljust(widths[0])]
-                + [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
-            ).rstrip()
-            for row in cells
-        ]
-        return "\n".join(lines)
+            best = np.nanmin([*losses, np.inf])
+            stars = ["*" if loss == best else " " for loss in losses]
+            cells = [_heading(metric) + " "]
+            cells += [
+                text + star for text, star in zip(_format(metric, values), stars, strict=True)
+            ]
+            columns.append([cell.rjust(max(map(len, cells))) for cell in cells])
+        return "\n".join("  ".join(row).rstrip() for row in zip(*columns, strict=True))
 
     def to_frame(self, backend: str = "pandas") -> Any:
         """One row per forecaster: its name, then its metrics."""
