@@ -1,0 +1,5 @@
+"""Cells know one step."""
+
+from grukit.nn.cells.gru import GRUCell
+
+__all__ = ["GRUCell"]

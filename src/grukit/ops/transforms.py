@@ -1,0 +1,48 @@
+"""The one gate that sends function transforms to the definition of an op.
+
+A library op has no rule for vmap, grad or jvp: under torch.func its tangents would be
+dropped in silence, so those calls take the definition, which is made of ordinary torch ops.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+from torch.autograd import forward_ad
+
+
+def needs_definition(*tensors: Tensor | None) -> bool:
+    """Whether a call on `tensors` must take the definition instead of the library op.
+
+    The order of the questions matters: inside torch.compile a functorch transform still
+    takes the definition, while everything else there must stay one op.
+    """
+    if torch._C._are_functorch_transforms_active():
+        return True
+    if torch.compiler.is_compiling():
+        return False
+    return any(
+        tensor is not None and forward_ad.unpack_dual(tensor).tangent is not None
+        for tensor in tensors
+    )
+
+
+def autocast_dtype(tensor: Tensor) -> torch.dtype | None:
+    """The dtype that autocast asks for on the tensor's device, or None outside autocast."""
+    kind = tensor.device.type
+    if kind == "meta" or not torch.is_autocast_enabled(kind):
+        return None
+    return torch.get_autocast_dtype(kind)
+
+
+@contextlib.contextmanager
+def autocast_off(device: torch.device) -> Iterator[None]:
+    """Keep autocast out of an op that has already taken its casts."""
+    if device.type == "meta":
+        yield
+        return
+    with torch.autocast(device.type, enabled=False):
+        yield
