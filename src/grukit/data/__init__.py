@@ -1,0 +1,1 @@
+"""Data on its way to a model: frames, calendars, synthetic series."""
