@@ -13,9 +13,8 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
-import os
+import re
 import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -26,12 +25,14 @@ from torch import Tensor
 
 from grukit.core.errors import CheckpointError
 from grukit.core.files import write_atomically
+from grukit.core.folders import sync_folder, write_new_folder
 
 FORMAT = 1
+_STEP_FOLDER = re.compile(r"step-\d+-[0-9a-f]{8}")
 
 
 class Checkpoint:
-    """The saved state of one run, in `folder`.
+    """The saved state of one run, in `folder`, which is made where it is missing.
 
     identity: what the result depends on (settings, sizes, shapes) as JSON values; a state is only
               given back to a run with the same.
@@ -39,6 +40,7 @@ class Checkpoint:
 
     def __init__(self, folder: str | Path, identity: Mapping[str, Any]) -> None:
         self.folder = Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
         self._identity = json.loads(json.dumps(identity, allow_nan=False))
 
     def save(self, step: int, state: Any) -> None:
@@ -54,30 +56,24 @@ class Checkpoint:
         }
         new = None
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            new = Path(tempfile.mkdtemp(prefix=f"step-{step}-", dir=self.folder))
-            for name, data in files.items():
-                _write_through(new / name, data)
-            _sync_folder(new)
-            _sync_folder(self.folder)
+            new = write_new_folder(self.folder, f"step-{step}-", files)
             sums = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
-            write_atomically(
-                self.folder / "latest", json.dumps({"folder": new.name, "sha256": sums})
-            )
+            latest = json.dumps({"folder": new.name, "sha256": sums})
+            write_atomically(self.folder / "latest", latest)
+            sync_folder(self.folder)
         except BaseException as error:
             if new is not None and self._latest_name() != new.name:
                 shutil.rmtree(new, ignore_errors=True)
             if isinstance(error, OSError):
                 raise OSError(
                     error.errno or errno.EIO,
-                    f"the checkpoint of step {step} could not be saved ({error.strerror}); "
-                    "the one before it is untouched",
+                    f"the checkpoint of step {step} could not be saved "
+                    f"({error.strerror or error}); the one before it is untouched",
                     str(self.folder),
                 ) from error
             raise
-        _sync_folder(self.folder)
-        for old in self.folder.glob("step-*"):
-            if old != new:
+        for old in self.folder.iterdir():
+            if old != new and _STEP_FOLDER.fullmatch(old.name):
                 shutil.rmtree(old, ignore_errors=True)
 
     def load(self) -> Any:
@@ -168,18 +164,3 @@ def _unpack(packed: Any, tensors: Mapping[str, Tensor]) -> Any:
         return {_unpack(key, tensors): _unpack(value, tensors) for key, value in content}
     members = [_unpack(member, tensors) for member in content]
     return tuple(members) if kind == "tuple" else members
-
-
-def _write_through(path: Path, data: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_folder(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

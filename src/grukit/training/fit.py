@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
-import torch
 from torch import Tensor, nn
 
 from grukit.core.errors import DataError, Interrupted, ParameterError
@@ -20,10 +19,10 @@ from grukit.training.optimization import LossFunction, Optimization, TrainingDat
 from grukit.training.progress import ProgressBar
 from grukit.training.schedule import (
     caller_random_state_kept,
+    item_order,
     learning_rate_at,
     seed_update,
     seed_validation,
-    shuffled,
 )
 from grukit.training.signals import SignalWatch
 from grukit.training.trees import map_tensors
@@ -191,15 +190,11 @@ class _Run:
 
     def _epoch(self) -> None:
         position, epoch = self.position, len(self.position.history) + 1
-        if self.optimization.carry_state:
-            order = torch.arange(len(self.train))
-        else:
-            order = shuffled(len(self.train), self.seed, epoch)
-        start = (epoch - 1) * self.steps_per_epoch
-        while position.step < epoch * self.steps_per_epoch:
+        order = item_order(len(self.train), self.seed, epoch, self.optimization.carry_state)
+        done = position.step - (epoch - 1) * self.steps_per_epoch
+        for items in order.split(self.items_per_step)[done:]:
             self.bar.at(position.step, epoch)
-            first = (position.step - start) * self.items_per_step
-            self._update(order[first : first + self.items_per_step], epoch)
+            self._update(items, epoch)
             if time.monotonic() - self.saved_at >= self.config.save_every_seconds:
                 self._save()
             self._leave_if_told()

@@ -35,8 +35,10 @@ def learning_rate_at(step: int, steps: int, config: FitConfig) -> float:
     return config.learning_rate * (config.final_fraction + (1 - config.final_fraction) * cosine)
 
 
-def shuffled(size: int, seed: int, epoch: int) -> torch.Tensor:
-    """The order of the items in an epoch: int64 [size]."""
+def item_order(size: int, seed: int, epoch: int, in_order: bool) -> torch.Tensor:
+    """The order of the items in an epoch, shuffled unless `in_order`: int64 [size]."""
+    if in_order:
+        return torch.arange(size)
     random = np.random.default_rng((seed, _ORDER, epoch))
     return torch.from_numpy(random.permutation(size))
 
@@ -53,7 +55,7 @@ def seed_validation(device: torch.device, seed: int, epoch: int) -> None:
 
 def _seed(device: torch.device, *key: int) -> None:
     number = int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0])
-    torch.random.default_generator.manual_seed(number)
+    torch.default_generator.manual_seed(number)
     if device.type == "cuda":
         with torch.cuda.device(device):
             torch.cuda.manual_seed(number)
