@@ -155,7 +155,7 @@ def _encode(
 
 
 def _plain(name: str) -> str:
-    if name in (_CONFIG, _WEIGHTS, "..") or Path(name).name != name:
+    if name in (_CONFIG, _WEIGHTS, "", "..") or Path(name).name != name:
         raise ParameterError(f"a text must have a plain file name of its own, got {name!r}")
     return name
 
