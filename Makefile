@@ -24,7 +24,7 @@ test: .venv/.setup ## all tests and docstring examples
 	$(BIN)/python -m pytest --numprocesses $(WORKERS)
 
 docs: .venv/.setup ## the documentation, into docs/_build/html
-	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs docs/_build/html
+	$(BIN)/sphinx-build --quiet --fresh-env --fail-on-warning --keep-going docs docs/_build/html
 
 clean: ## remove what the verbs have made
 	rm -rf .venv build dist demo docs/_build .pytest_cache .ruff_cache .hypothesis
