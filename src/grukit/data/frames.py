@@ -7,31 +7,23 @@ the calendar has a time that the table lacks; what was missing is counted in the
 
 from __future__ import annotations
 
-import csv
-import difflib
-import gzip
-import warnings
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from grukit.core.errors import DataError, ParameterError, must_be
 from grukit.core.extras import require
 from grukit.core.rules import check, each, optional, text
-from grukit.data.calendar import FIRST_YEAR, LAST_YEAR, Calendar, of_series, show_time
-
-if TYPE_CHECKING:
-    import narwhals
+from grukit.data.calendar import Calendar, of_series, show_time
+from grukit.data.tables import did_you_mean, read_frame
+from grukit.data.values import ids_of, is_missing, numbers_of, times_of, values_of
 
 DEFAULT_SERIES = "unique_id"
 # A grid may be this many times as long as its rows, and this long in any case.
 LARGEST_STRETCH, LARGEST_FREE_GRID = 100, 1_000_000
-_SEPARATORS = {".csv": ",", ".csv.gz": ",", ".tsv": "\t", ".tsv.gz": "\t"}
-_OFFSET_AT_END = r"(?<=\d)\s*(?:Z|UTC|[+-]\d{2}:?\d{2})$"
 
 
 @dataclass(frozen=True)
@@ -167,7 +159,7 @@ class Panel:
         if name not in self.ids:
             raise ParameterError(
                 must_be("series", f"one of the {len(self.ids)} ids of the panel", name)
-                + _close(name, self.ids)
+                + did_you_mean(name, self.ids)
             )
         at = self.ids.index(name)
         keep = np.zeros(len(self.times), bool)
@@ -216,35 +208,6 @@ class Panel:
         )
 
 
-def read_frame(source: Any, text: Sequence[str] = ()) -> narwhals.DataFrame[Any]:
-    """A table as a narwhals frame.
-
-    Args:
-        source: a .csv, .tsv (also .gz) or .parquet file, or a pandas, polars or Arrow frame.
-        text: columns of a CSV file that are text whatever they look like, so that the id ``007``
-            stays as it is.
-
-    Raises:
-        DataError: the file is missing, empty, damaged or of another kind, a column appears
-            twice, or `source` is no frame.
-    """
-    narwhals = require("narwhals")
-    if isinstance(source, (str, Path)):
-        source = _read_file(Path(source).expanduser(), text)
-    try:
-        return narwhals.from_native(source, eager_only=True)
-    except narwhals.exceptions.DuplicateError:
-        names = [str(name) for name in source.columns]
-        raise DataError(_duplicate_columns(names, "The frame")) from None
-    except TypeError:
-        lazy = "; collect the lazy frame first" if hasattr(source, "collect") else ""
-        wanted = "a CSV or Parquet file, or a pandas, polars or Arrow frame"
-        raise DataError(
-            f"The data must be {wanted}, got {type(source).__module__}.{type(source).__name__}"
-            + lazy
-        ) from None
-
-
 def to_panel(
     source: Any,
     columns: Columns | None = None,
@@ -280,8 +243,11 @@ def to_panel(
     if not len(frame):
         raise DataError("The data must have at least one row, got none")
 
-    times = _times(frame[columns.time], calendar)
-    ids, series_of_row = _ids(frame, columns.series)
+    times = times_of(frame[columns.time], calendar)
+    if columns.series is None:
+        ids, series_of_row = ("",), np.zeros(len(frame), np.int64)
+    else:
+        ids, series_of_row = ids_of(frame[columns.series])
     order = np.lexsort((times, series_of_row))
     times, series_of_row = times[order], series_of_row[order]
     _refuse_duplicates(times, series_of_row, ids)
@@ -322,7 +288,7 @@ def to_panel(
         starts[grid_series], np.arange(len(grid_series)) - grid_offsets[:-1][grid_series]
     )
     if columns.target in frame.columns:
-        target = lay(finite(columns.target, _numbers(frame[columns.target])))
+        target = lay(finite(columns.target, numbers_of(frame[columns.target])))
     else:
         target = np.full(len(grid_times), np.nan)
     if target_required:
@@ -333,88 +299,22 @@ def to_panel(
                 f"{columns.target!r}{of_series(name)} must have at least one value, got only "
                 "missing ones; leave the series out"
             )
-    covariates = {name: lay(finite(name, _values(frame[name]))) for name in columns.covariates}
+    covariates = {name: lay(finite(name, values_of(frame[name]))) for name in columns.covariates}
     static = {
-        name: _one_per_series(name, finite(name, _values(frame[name]))[order], offsets, ids)
+        name: _one_per_series(name, finite(name, values_of(frame[name]))[order], offsets, ids)
         for name in columns.static
     }
     read = {columns.target: target} if columns.target in frame.columns else {}
     report = GapReport(
         rows=len(frame),
         added=len(grid_times) - len(frame),
-        missing={name: int(_missing(values).sum()) for name, values in (read | covariates).items()},
+        missing={
+            name: int(is_missing(values).sum()) for name, values in (read | covariates).items()
+        },
     )
     return Panel(
         calendar, columns, ids, grid_offsets, grid_times, target, covariates, static, report
     )
-
-
-def _read_file(path: Path, text: Sequence[str]) -> Any:
-    pandas = require("pandas")
-    path = path.absolute()
-    if not path.is_file():
-        raise DataError(f"The data file must exist, got {path}{_near_files(path)}")
-    if path.stat().st_size == 0:
-        raise DataError(f"The data file must have a header and rows, got an empty file: {path}")
-    name = path.name.lower()
-    if name.endswith(".parquet"):
-        require("pyarrow")
-        try:
-            return pandas.read_parquet(path)
-        except (OSError, ValueError) as error:
-            raise DataError(f"{path} must be a Parquet file, got: {error}") from error
-    suffix = next((suffix for suffix in _SEPARATORS if name.endswith(suffix)), None)
-    if suffix is None:
-        kinds = ", ".join((*_SEPARATORS, ".parquet"))
-        raise DataError(f"The data file must end in one of {kinds}, got {path}")
-    return _read_delimited(path, _SEPARATORS[suffix], text)
-
-
-def _read_delimited(path: Path, separator: str, text: Sequence[str]) -> Any:
-    pandas = require("pandas")
-    opened = gzip.open if path.name.lower().endswith(".gz") else open
-    try:
-        with opened(path, "rt", encoding="utf-8-sig", newline="") as file:
-            header = next(csv.reader(file, delimiter=separator), [])
-        if len(set(header)) < len(header):  # pandas would rename the second in silence
-            raise DataError(_duplicate_columns(header, str(path)))
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pandas.errors.ParserWarning)
-            return pandas.read_csv(
-                path,
-                sep=separator,
-                encoding="utf-8-sig",
-                index_col=False,
-                low_memory=False,
-                converters={name: str.strip for name in text if name in header},
-            )
-    except pandas.errors.ParserWarning:
-        raise DataError(
-            f"{path} must have one field a column in every row, got rows longer than the header"
-        ) from None
-    except (ValueError, OSError, EOFError, csv.Error) as error:
-        if isinstance(error, DataError):
-            raise
-        reason = str(error).removeprefix("Error tokenizing data. C error: ")
-        raise DataError(f"{path} must be a delimited text file in UTF-8, got: {reason}") from error
-
-
-def _near_files(path: Path) -> str:
-    if not path.parent.is_dir():
-        return f"; the folder {path.parent} does not exist"
-    return _close(path.name, [file.name for file in path.parent.iterdir() if file.is_file()])
-
-
-def _close(name: str, names: Iterable[Any]) -> str:
-    """``; did you mean 'a', 'b'?``, or nothing."""
-    by_lower = {str(other).lower(): str(other) for other in names}
-    found = difflib.get_close_matches(name.lower(), by_lower, n=3, cutoff=0.5)
-    return f"; did you mean {', '.join(repr(by_lower[other]) for other in found)}?" * bool(found)
-
-
-def _duplicate_columns(names: Sequence[str], where: str) -> str:
-    twice = [name for name, count in Counter(names).items() if count > 1]
-    return f"{where} must name every column once, got {', '.join(map(repr, twice))} more than once"
 
 
 def _columns_present(names: Sequence[str], columns: Columns, target_required: bool) -> Columns:
@@ -435,140 +335,12 @@ def _columns_present(names: Sequence[str], columns: Columns, target_required: bo
         if name not in names:
             raise DataError(
                 f"The data must have a column {name!r}, got {', '.join(map(repr, names))}"
-                + _close(name, names)
+                + did_you_mean(name, names)
             )
     return columns
 
 
-def _times(column: narwhals.Series[Any], calendar: Calendar | None) -> np.ndarray:
-    """datetime64[us] [rows]: dates and times of any kind, without zone."""
-    narwhals = require("narwhals")
-    kind = column.dtype
-    if kind == narwhals.Datetime and kind.time_zone is not None:
-        utc = _microseconds(column.dt.convert_time_zone("UTC").dt.replace_time_zone(None))
-        local = _microseconds(column.dt.replace_time_zone(None))
-        times = _without_zone(utc, local, calendar)
-    elif kind in (narwhals.Datetime, narwhals.Date):
-        times = _microseconds(column)
-    elif kind in (narwhals.String, narwhals.Categorical, narwhals.Enum, narwhals.Object):
-        times = _parse_times(_as_text(column), column.name, calendar)
-    else:
-        raise DataError(
-            f"The times in {column.name!r} must be dates, dates with times, or text such as "
-            f"'2024-03-31 14:00', got {kind}; convert them first, for example with "
-            "pandas.to_datetime(column, unit='s') or format='%Y'"
-        )
-    unknown = np.isnat(times)
-    if unknown.any():
-        raise DataError(
-            f"The times in {column.name!r} must not be missing, got none in {_rows(unknown)}"
-        )
-    years = times.astype("datetime64[Y]").astype(np.int64) + 1970
-    outside = (years < FIRST_YEAR) | (years > LAST_YEAR)
-    if outside.any():
-        raise DataError(
-            f"The times in {column.name!r} must be in the years {FIRST_YEAR} to {LAST_YEAR}, got "
-            f"{times[np.argmax(outside)]} in {_rows(outside)}"
-        )
-    return times
-
-
-def _microseconds(column: narwhals.Series[Any]) -> np.ndarray:
-    return np.asarray(column.to_numpy()).astype("datetime64[us]")
-
-
-def _without_zone(utc: np.ndarray, local: np.ndarray, calendar: Calendar | None) -> np.ndarray:
-    """UTC for steps within a day; local dates for days and more, which have no clock changes."""
-    if calendar is not None:
-        return utc if calendar.within_day else local
-    known = local[~np.isnat(local)]
-    return local if (known == known.astype("datetime64[D]")).all() else utc
-
-
-def _parse_times(values: np.ndarray, name: str, calendar: Calendar | None) -> np.ndarray:
-    """Dates written as text: ISO 8601, or another format if all rows share it and it is clear."""
-    pandas = require("pandas")
-    texts = pandas.Series(values, dtype=object)
-    present = texts.notna().to_numpy()
-
-    def parse(values: Any, **how: Any) -> np.ndarray:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("error", message="Could not infer format")
-            warnings.filterwarnings("ignore", message="Parsing dates in")
-            try:
-                parsed = pandas.to_datetime(values, errors="coerce", utc=True, **how)
-            except (ValueError, TypeError, UserWarning):
-                return np.full(len(values), "NaT", "datetime64[us]")
-        return parsed.dt.tz_localize(None).to_numpy().astype("datetime64[us]")
-
-    def whole(times: np.ndarray) -> bool:
-        return not np.isnat(times[present]).any()
-
-    iso = parse(texts, format="ISO8601")
-    if whole(iso):
-        local_texts = texts.str.replace(_OFFSET_AT_END, "", regex=True)
-        if local_texts.equals(texts):
-            return iso
-        return _without_zone(iso, parse(local_texts, format="ISO8601"), calendar)
-    month_first, day_first = parse(texts), parse(texts, dayfirst=True)
-    if whole(month_first) and whole(day_first):
-        differ = present & (month_first != day_first)
-        if differ.any():
-            row = int(np.argmax(differ))
-            raise DataError(
-                f"The times in {name!r} must have one meaning, got {values[row]!r}, which may be "
-                f"{show_time(month_first[row])} or {show_time(day_first[row])}; write them as "
-                "year-month-day"
-            )
-        return month_first
-    if whole(day_first):
-        return day_first
-    if whole(month_first):
-        return month_first
-    best = max((iso, month_first, day_first), key=lambda times: int((~np.isnat(times)).sum()))
-    row = int(np.argmax(present & np.isnat(best)))
-    raise DataError(
-        f"The times in {name!r} must be dates such as '2024-03-31' or '2024-03-31 14:00', got "
-        f"{values[row]!r} in row {row + 1} of the data"
-    )
-
-
-def _rows(mask: np.ndarray) -> str:
-    """``row 3 of the data``, or ``rows 3, 8, 9 and 12 more of the data``; the first is 1."""
-    rows = np.flatnonzero(mask) + 1
-    shown = ", ".join(str(row) for row in rows[:5])
-    more = f" and {len(rows) - 5:,} more" if len(rows) > 5 else ""
-    return f"row{'s' * (len(rows) > 1)} {shown}{more} of the data"
-
-
-def _ids(frame: narwhals.DataFrame[Any], name: str | None) -> tuple[tuple[str, ...], np.ndarray]:
-    """The ids in the order of text, and for each row the number of its series."""
-    if name is None:
-        return ("",), np.zeros(len(frame), np.int64)
-    pandas = require("pandas")
-    codes, uniques = pandas.factorize(_native(frame[name]))
-    if (codes < 0).any():
-        raise DataError(
-            f"The series ids in {name!r} must not be missing, got none in {_rows(codes < 0)}"
-        )
-    texts = np.array([str(value) for value in uniques], dtype=object)
-    if (texts == "").any():
-        empty = (texts == "")[codes]
-        raise DataError(
-            f"The series ids in {name!r} must not be empty, got an empty one in {_rows(empty)}"
-        )
-    ids, number = np.unique(texts, return_inverse=True)
-    return tuple(ids.tolist()), number[codes]
-
-
-def _native(column: narwhals.Series[Any]) -> np.ndarray:
-    narwhals = require("narwhals")
-    if column.dtype in (narwhals.Categorical, narwhals.Enum):
-        column = column.cast(narwhals.String)
-    return np.asarray(column.to_numpy())
-
-
-def _refuse_duplicates(times: np.ndarray, series_of_row: np.ndarray, ids: Sequence[str]) -> None:
+def _refuse_duplicates(times: np.ndarray, series_of_row: np.ndarray, ids: tuple[str, ...]) -> None:
     same = (times[1:] == times[:-1]) & (series_of_row[1:] == series_of_row[:-1])
     if same.any():
         row = int(np.argmax(same))
@@ -586,7 +358,7 @@ def _refuse_duplicates(times: np.ndarray, series_of_row: np.ndarray, ids: Sequen
 def _refuse_stretched(
     lengths: np.ndarray,
     rows: np.ndarray,
-    ids: Sequence[str],
+    ids: tuple[str, ...],
     times: np.ndarray,
     offsets: np.ndarray,
     calendar: Calendar,
@@ -608,69 +380,8 @@ def _refuse_stretched(
     )
 
 
-def _numbers(column: narwhals.Series[Any]) -> np.ndarray:
-    """float64 [rows] of a column that must be numeric; text that reads as numbers will do."""
-    values = _values(column)
-    if values.dtype != object:
-        return values
-    pandas = require("pandas")
-    numbers = pandas.to_numeric(pandas.Series(values), errors="coerce").to_numpy(np.float64)
-    bad = np.isnan(numbers) & ~_missing(values)
-    if bad.any():
-        row = int(np.argmax(bad))
-        raise DataError(
-            f"{column.name!r} must be numbers, got {values[row]!r} in row {row + 1} of the data"
-        )
-    return numbers
-
-
-def _values(column: narwhals.Series[Any]) -> np.ndarray:
-    """[rows], float64 of numbers and booleans, or object of str and None of text."""
-    narwhals = require("narwhals")
-    kind = column.dtype
-    if kind.is_numeric() or kind == narwhals.Boolean:
-        return np.array(column.cast(narwhals.Float64).to_numpy(), np.float64)
-    if kind in (narwhals.String, narwhals.Categorical, narwhals.Enum):
-        return _as_text(column)
-    values = np.asarray(column.to_numpy())
-    pandas = require("pandas")
-    missing = pandas.isna(values)
-    if missing.all():
-        return np.full(len(values), np.nan)
-    if all(isinstance(value, str) for value in values[~missing]):
-        return _none_where(missing, values)
-    try:
-        return pandas.to_numeric(pandas.Series(np.where(missing, np.nan, values))).to_numpy(
-            np.float64
-        )
-    except (ValueError, TypeError):
-        raise DataError(
-            f"{column.name!r} must be numbers, text or booleans, got {kind}, such as "
-            f"{values[~missing][0]!r}"
-        ) from None
-
-
-def _as_text(column: narwhals.Series[Any]) -> np.ndarray:
-    """object [rows]: None where missing."""
-    narwhals = require("narwhals")
-    if column.dtype in (narwhals.Categorical, narwhals.Enum):
-        column = column.cast(narwhals.String)
-    values = np.asarray(column.to_numpy(), dtype=object)
-    return _none_where(require("pandas").isna(values), values)
-
-
-def _none_where(mask: np.ndarray, values: np.ndarray) -> np.ndarray:
-    values = values.astype(object)  # a copy: the user's own column stays as it is
-    values[mask] = None
-    return values
-
-
-def _missing(values: np.ndarray) -> np.ndarray:
-    return values == None if values.dtype == object else np.isnan(values)  # noqa: E711
-
-
 def _one_per_series(
-    name: str, values: np.ndarray, offsets: np.ndarray, ids: Sequence[str]
+    name: str, values: np.ndarray, offsets: np.ndarray, ids: tuple[str, ...]
 ) -> np.ndarray:
     """[S]: the one value of each series; rows that lack it are no contradiction."""
     if values.dtype == object:
@@ -684,7 +395,7 @@ def _one_per_series(
     if varies.any():
         series = int(np.argmax(varies))
         own = values[offsets[series] : offsets[series + 1]]
-        seen = list(dict.fromkeys(own[~_missing(own)].tolist()))[:3]
+        seen = list(dict.fromkeys(own[~is_missing(own)].tolist()))[:3]
         raise DataError(
             f"The static column {name!r}{of_series(ids[series])} must have one value, got "
             f"{', '.join(map(repr, seen))}; a column that changes in time is a past or future one"

@@ -1,0 +1,118 @@
+"""Tables from files and frames, whatever library they come from."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import gzip
+import warnings
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from grukit.core.errors import DataError
+from grukit.core.extras import require
+
+if TYPE_CHECKING:
+    import narwhals
+
+_SEPARATORS = {".csv": ",", ".csv.gz": ",", ".tsv": "\t", ".tsv.gz": "\t"}
+
+
+def read_frame(source: Any, text: Sequence[str] = ()) -> narwhals.DataFrame[Any]:
+    """A table as a narwhals frame.
+
+    Args:
+        source: a .csv, .tsv (also .gz) or .parquet file, or a pandas, polars or Arrow frame.
+        text: columns of a CSV file that are text whatever they look like, so that the id ``007``
+            stays as it is.
+
+    Raises:
+        DataError: the file is missing, empty, damaged or of another kind, a column appears
+            twice, or `source` is no frame.
+    """
+    narwhals = require("narwhals")
+    if isinstance(source, (str, Path)):
+        source = _read_file(Path(source).expanduser(), text)
+    try:
+        return narwhals.from_native(source, eager_only=True)
+    except narwhals.exceptions.DuplicateError:
+        names = [str(name) for name in source.columns]
+        raise DataError(_duplicate_columns(names, "The frame")) from None
+    except TypeError:
+        lazy = "; collect the lazy frame first" if hasattr(source, "collect") else ""
+        wanted = "a CSV or Parquet file, or a pandas, polars or Arrow frame"
+        raise DataError(
+            f"The data must be {wanted}, got {type(source).__module__}.{type(source).__name__}"
+            + lazy
+        ) from None
+
+
+def _read_file(path: Path, text: Sequence[str]) -> Any:
+    pandas = require("pandas")
+    path = path.absolute()
+    if not path.is_file():
+        raise DataError(f"The data file must exist, got {path}{_near_files(path)}")
+    if path.stat().st_size == 0:
+        raise DataError(f"The data file must have a header and rows, got an empty file: {path}")
+    name = path.name.lower()
+    if name.endswith(".parquet"):
+        require("pyarrow")
+        try:
+            return pandas.read_parquet(path)
+        except (OSError, ValueError) as error:
+            raise DataError(f"{path} must be a Parquet file, got: {error}") from error
+    suffix = next((suffix for suffix in _SEPARATORS if name.endswith(suffix)), None)
+    if suffix is None:
+        kinds = ", ".join((*_SEPARATORS, ".parquet"))
+        raise DataError(f"The data file must end in one of {kinds}, got {path}")
+    return _read_delimited(path, _SEPARATORS[suffix], text)
+
+
+def _read_delimited(path: Path, separator: str, text: Sequence[str]) -> Any:
+    pandas = require("pandas")
+    opened = gzip.open if path.name.lower().endswith(".gz") else open
+    try:
+        with opened(path, "rt", encoding="utf-8-sig", newline="") as file:
+            header = next(csv.reader(file, delimiter=separator), [])
+        if len(set(header)) < len(header):  # pandas would rename the second in silence
+            raise DataError(_duplicate_columns(header, str(path)))
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pandas.errors.ParserWarning)
+            return pandas.read_csv(
+                path,
+                sep=separator,
+                encoding="utf-8-sig",
+                index_col=False,
+                low_memory=False,
+                converters={name: str for name in text if name in header},
+            )
+    except pandas.errors.ParserWarning:
+        raise DataError(
+            f"{path} must have one field a column in every row, got rows longer than the header"
+        ) from None
+    except (ValueError, OSError, EOFError, zlib.error, csv.Error) as error:
+        if isinstance(error, DataError):
+            raise
+        reason = str(error).removeprefix("Error tokenizing data. C error: ")
+        raise DataError(f"{path} must be a delimited text file in UTF-8, got: {reason}") from error
+
+
+def _near_files(path: Path) -> str:
+    if not path.parent.is_dir():
+        return f"; the folder {path.parent} does not exist"
+    return did_you_mean(path.name, [file.name for file in path.parent.iterdir() if file.is_file()])
+
+
+def did_you_mean(name: str, names: Iterable[Any]) -> str:
+    """``; did you mean 'a', 'b'?``, or nothing."""
+    by_lower = {str(other).lower(): str(other) for other in names}
+    found = difflib.get_close_matches(name.lower(), by_lower, n=3, cutoff=0.5)
+    return f"; did you mean {', '.join(repr(by_lower[other]) for other in found)}?" * bool(found)
+
+
+def _duplicate_columns(names: Sequence[str], where: str) -> str:
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    return f"{where} must name every column once, got {', '.join(map(repr, twice))} more than once"
