@@ -19,6 +19,7 @@ html_title = f"grukit {release}"
 myst_heading_anchors = 3
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
+autodoc_inherit_docstrings = False
 
 # "name: what it is", the form in which docstrings list arguments; its columns matter.
 LISTED = re.compile(r"^[\w.,* `]+:(\s|$)", re.MULTILINE)
