@@ -12,6 +12,8 @@ from grukit.core.extras import require
 class EventLog:
     """Scalars of a run for TensorBoard, against the number of updates; without folder, nothing.
 
+    Scalars that an earlier run logged after `first_step` are hidden.
+
     Raises MissingExtra where a folder is given and tensorboard is not installed.
     """
 
@@ -21,7 +23,7 @@ class EventLog:
             require("tensorboard")
             from torch.utils.tensorboard import SummaryWriter
 
-            self._writer = SummaryWriter(str(folder), purge_step=first_step or None)
+            self._writer = SummaryWriter(str(folder), purge_step=first_step + 1)
 
     def __enter__(self) -> Self:
         return self

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal
 
 from torch import Tensor, nn
 
@@ -32,7 +32,7 @@ __all__ = ["EpochRecord", "FitConfig", "FitResult", "LossSum", "TrainingData", "
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """One epoch, counted from 1: mean losses, and the learning rate and gradient norm at its end.
+    """One epoch, counted from 1: its mean losses, and the learning rate of its last update.
 
     `train_loss` is the mean over the epoch while the weights changed, in training mode;
     `validation_loss` is that of the weights at its end, in eval mode.
@@ -42,7 +42,6 @@ class EpochRecord:
     train_loss: float
     validation_loss: float | None
     learning_rate: float
-    gradient_norm: float
 
 
 @dataclass(frozen=True)
@@ -109,8 +108,8 @@ def fit(
         "carry_state": carry_state,
         "training items": len(train),
         "validation items": None if validation is None else len(validation),
-        "model": {
-            name: [*value.shape, str(value.dtype)]
+        **{
+            f"model.{name}": f"{list(value.shape)} {value.dtype}"
             for name, value in model.state_dict().items()
             if isinstance(value, Tensor)
         },
@@ -138,7 +137,6 @@ class _Position:
     step: int = 0
     loss_total: float = 0.0
     loss_count: float = 0.0
-    gradient_norm: float = 0.0
     carried: Any = None
     overflows: int = 0
     history: list[dict[str, Any]] = field(default_factory=list)
@@ -211,7 +209,6 @@ class _Run:
         position.step += 1
         position.loss_total += done.total
         position.loss_count += done.count
-        position.gradient_norm = done.gradient_norm
         position.carried = done.state
         loss = done.total / done.count if done.count else None
         self.log.write(
@@ -236,7 +233,7 @@ class _Run:
                 lambda tensor: tensor.detach().clone(), dict(self.model.state_dict())
             )
         rate = learning_rate_at(position.step - 1, self.steps, self.config)
-        record = EpochRecord(epoch, train_loss, validation_loss, rate, position.gradient_norm)
+        record = EpochRecord(epoch, train_loss, validation_loss, rate)
         position.history.append(asdict(record))
         position.loss_total, position.loss_count, position.carried = 0.0, 0.0, None
         self.bar.scores(train_loss, validation_loss)
@@ -245,11 +242,9 @@ class _Run:
         )
 
     def _leave_if_told(self) -> None:
-        if self.signals.received is not None:
-            self._save()
-            self._leave(self.signals.received)
-
-    def _leave(self, signal_number: int) -> NoReturn:
+        if self.signals.received is None:
+            return
+        self._save()
         position = self.position
         kept = (
             f"the weights of epoch {position.best_epoch}" if position.best_epoch else "its weights"
@@ -259,7 +254,7 @@ class _Run:
         else:
             advice = f"saved in {self.keeper.folder}: run the same again with resume to go on"
         raise Interrupted(
-            signal_number,
+            self.signals.received,
             f"training stopped after update {position.step} of {self.steps}; the "
             f"model keeps {kept}; {advice}",
         )

@@ -152,7 +152,8 @@ class Optimization:
                 part = self.loss(self.model, batch)
                 return LossSum(part.total, part.count)
             part = self.loss(self.model, batch, state)
-            return LossSum(part.total, part.count, map_tensors(Tensor.detach, part.state))
+            state = map_tensors(lambda tensor: tensor.detach().contiguous(), part.state)
+            return LossSum(part.total, part.count, state)
 
 
 def _divergence(what: str, value: float, where: str) -> DivergenceError:
