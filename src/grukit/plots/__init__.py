@@ -1,0 +1,1 @@
+"""One Display per result: computed once, then drawn."""
