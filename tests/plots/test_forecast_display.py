@@ -202,7 +202,6 @@ def test_pyplot_is_not_loaded():
 def test_without_matplotlib_the_cure_is_named(monkeypatch, tmp_path):
     display = make_display()
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    monkeypatch.delitem(sys.modules, "matplotlib.figure")
     with pytest.raises(MissingExtra, match=r"pip install 'grukit\[plots\]'"):
         display.plot()
     with pytest.raises(MissingExtra):

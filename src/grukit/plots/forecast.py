@@ -90,6 +90,7 @@ class ForecastDisplay:
         single series. The figure is independent of pyplot: `save` it, or show it in a notebook.
         Raises MissingExtra without matplotlib.
         """
+        require("matplotlib")
         names = self.forecast.series if series is None else series
         names = (names,) if isinstance(names, str) else tuple(names)
         for name in names:
@@ -100,7 +101,6 @@ class ForecastDisplay:
         if ax is not None:
             if len(names) != 1:
                 raise ParameterError(must_be("series", "a single name to draw on ax", names))
-            require("matplotlib")
             self._draw(ax, names[0])
             ax.legend(frameon=False, fontsize="small")
             return ax.figure.figure  # pyright: ignore[reportReturnType]
