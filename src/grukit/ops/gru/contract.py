@@ -9,7 +9,8 @@ reset, update, candidate, as in torch.nn.GRU.
     b_ih     [3H]        b_hh [3H]; both or neither
     lengths  [B] int64   step t of sequence b counts while t < lengths[b]; None: all T steps.
                          A length outside 0..T acts as the nearer end.
-    resets   [T, B] bool a new sequence starts at step t: the state before it is zero
+    resets   [T, B] bool a new sequence starts at step t: the state before it is zero.
+                         Ignored at steps that do not count.
 
     output   [T, B, H]   the state after each step, zero where a step does not count
     final    [B, H]      the state after the last step that counts, h0 where none does

@@ -142,21 +142,21 @@ def backward(
     hidden = h0.shape[-1]
     dtype = compute_dtype(x.dtype)
     x_, h0_, w_ih_, w_hh_ = (t.to(dtype) for t in (x, h0, w_ih, w_hh))
-    before = _states_before(output.to(dtype), h0_, lengths, resets, reverse)
+    valid = _valid(x, lengths)
+    starts = _starts(resets, valid, reverse)
+    before = _states_before(output.to(dtype), h0_, lengths, starts, reverse)
     r, z, n, recurrent = reserve
     d_output, dh = d_output.to(dtype), d_final.to(dtype)
 
     of_n = (1 - z) * (1 - n * n)
     of_z = (before - n) * z * (1 - z)
     of_r = r * (1 - r) * (recurrent if reset_after else before)
-    valid = _valid(x, lengths)
     if valid is not None:
         zero = d_output.new_zeros(())
         of_n, of_z, of_r, d_output = (
             torch.where(valid, t, zero) for t in (of_n, of_z, of_r, d_output)
         )
         z = torch.where(valid, z, zero + 1)
-    starts = _starts(resets, reverse)
 
     d_gates = x.new_empty((time, batch, 3 * hidden), dtype=dtype)
     d_r, d_z, d_n = d_gates.split(hidden, dim=-1)
@@ -219,7 +219,7 @@ def _unroll(
         # Padding may hold anything; its NaN times a zero gradient would be NaN.
         x = torch.where(valid, x, x.new_zeros(()))
     gates = linear(x, w_ih, b_ih)
-    starts = _starts(resets, reverse)
+    starts = _starts(resets, valid, reverse)
     steps: list[Step] = []
     for t in reversed(range(x.shape[0])) if reverse else range(x.shape[0]):
         if starts is not None:
@@ -248,17 +248,16 @@ def _valid(x: Tensor, lengths: Tensor | None) -> Tensor | None:
     return (torch.arange(x.shape[0], device=x.device)[:, None] < lengths)[..., None]
 
 
-def _starts(resets: Tensor | None, reverse: bool) -> Tensor | None:
+def _starts(resets: Tensor | None, valid: Tensor | None, reverse: bool) -> Tensor | None:
     """[T, B, 1]: whether the state is zero before a step, in the direction of time."""
     if resets is None:
         return None
-    if reverse:
-        resets = torch.cat([resets[1:], torch.zeros_like(resets[:1])])
-    return resets[..., None]
+    starts = resets[..., None] if valid is None else resets[..., None] & valid
+    return torch.cat([starts[1:], torch.zeros_like(starts[:1])]) if reverse else starts
 
 
 def _states_before(
-    output: Tensor, h0: Tensor, lengths: Tensor | None, resets: Tensor | None, reverse: bool
+    output: Tensor, h0: Tensor, lengths: Tensor | None, starts: Tensor | None, reverse: bool
 ) -> Tensor:
     """[T, B, H]: the state each step started from; anything where a step does not count."""
     if output.shape[0] == 0:
@@ -270,5 +269,4 @@ def _states_before(
             before = torch.where(last[..., None], h0, before)
     else:
         before = torch.cat([h0[None], output[:-1]])
-    starts = _starts(resets, reverse)
     return before if starts is None else before.masked_fill(starts, 0)
