@@ -102,7 +102,8 @@ class GapReport:
     def __str__(self) -> str:
         gaps = f"{self.added:,} added for gaps" if self.added else "no gaps"
         lacking = ", ".join(f"{name} {count:,}" for name, count in self.missing.items() if count)
-        return f"{self.rows:,} rows, {gaps}; missing values: {lacking or 'none'}"
+        rows = f"{self.rows:,} row{'s' * (self.rows != 1)}"
+        return f"{rows}, {gaps}; missing values: {lacking or 'none'}"
 
 
 @dataclass(frozen=True)

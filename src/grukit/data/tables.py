@@ -39,7 +39,7 @@ def read_frame(source: Any, text: Sequence[str] = ()) -> narwhals.DataFrame[Any]
     try:
         return narwhals.from_native(source, eager_only=True)
     except narwhals.exceptions.DuplicateError:
-        names = [str(name) for name in source.columns]
+        names = [str(name) for name in getattr(source, "column_names", source.columns)]
         raise DataError(_duplicate_columns(names, "The frame")) from None
     except TypeError:
         lazy = "; collect the lazy frame first" if hasattr(source, "collect") else ""
@@ -96,7 +96,7 @@ def _read_delimited(path: Path, separator: str, text: Sequence[str]) -> Any:
     except (ValueError, OSError, EOFError, zlib.error, csv.Error) as error:
         if isinstance(error, DataError):
             raise
-        reason = str(error).removeprefix("Error tokenizing data. C error: ")
+        reason = str(error).strip().removeprefix("Error tokenizing data. C error: ")
         raise DataError(f"{path} must be a delimited text file in UTF-8, got: {reason}") from error
 
 

@@ -15,7 +15,8 @@ from grukit.data.calendar import FIRST_YEAR, LAST_YEAR, Calendar, show_time
 if TYPE_CHECKING:
     import narwhals
 
-_ZONE_AT_END = r"(?<=\d)\s*(?:Z|[+-]\d{2}(?::?\d{2})?)$"
+# Only after a time of day: the "-01" that ends a date is no zone.
+_TIME_WITH_ZONE = r"^(.*\d[T ]\d.*?)\s*(?:Z|[+-]\d{2}(?::?\d{2})?)$"
 
 
 def times_of(column: narwhals.Series[Any], calendar: Calendar | None) -> np.ndarray:
@@ -35,7 +36,7 @@ def times_of(column: narwhals.Series[Any], calendar: Calendar | None) -> np.ndar
     elif kind in (narwhals.String, narwhals.Categorical, narwhals.Enum, narwhals.Object):
         times = _times_of_objects(_objects(column), column.name, calendar)
     else:
-        raise _no_times(column.name, str(kind))
+        raise _no_times(column.name, str(getattr(column.to_native(), "dtype", kind)))
     unknown = np.isnat(times)
     if unknown.any():
         raise DataError(
@@ -151,7 +152,7 @@ def _times_of_objects(values: np.ndarray, name: str, calendar: Calendar | None) 
     if np.isnat(iso).any():
         times = _common_format(texts, iso, name, rows)
     else:
-        bare = texts.str.replace(_ZONE_AT_END, "", regex=True)
+        bare = texts.str.replace(_TIME_WITH_ZONE, r"\1", regex=True)
         zoned = (bare != texts).to_numpy()
         if zoned.any() and not zoned.all():
             with_zone, without = texts[zoned].iloc[0], texts[~zoned].iloc[0]
@@ -165,7 +166,9 @@ def _times_of_objects(values: np.ndarray, name: str, calendar: Calendar | None) 
 
 def _common_format(texts: Any, iso: np.ndarray, name: str, rows: np.ndarray) -> np.ndarray:
     """Times in the one format of all texts, if there is one and it has one meaning."""
-    month_first, day_first = _parse(texts), _parse(texts, dayfirst=True)
+    month_first = day_first = _parse(texts)
+    if not texts.str.match(r"\d{4}").any():  # nobody writes year-day-month
+        day_first = _parse(texts, dayfirst=True)
     month_works, day_works = not np.isnat(month_first).any(), not np.isnat(day_first).any()
     if month_works and day_works and (month_first != day_first).any():
         at = int(np.argmax(month_first != day_first))
