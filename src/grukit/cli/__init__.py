@@ -1,0 +1,1 @@
+"""The command line: one command per file, and the manners all of them share."""

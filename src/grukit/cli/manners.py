@@ -1,0 +1,69 @@
+"""What happens to every command when something goes wrong: one line on stderr, an exit code.
+
+0    success
+1    failure: the line says what was wrong and what to do
+2    usage: the command line cannot be understood, or a value is outside its rule
+130  Ctrl-C
+143  SIGTERM
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from grukit.cli.output import say
+from grukit.core.errors import GrukitError, Interrupted, ParameterError
+
+
+class Manners(TyperGroup):
+    """The outermost group of commands, which all others run in."""
+
+    def invoke(self, ctx: typer.Context) -> Any:
+        """Run the command; what it raises becomes words and an exit code."""
+        try:
+            with _sigterm_interrupts():
+                result = super().invoke(ctx)
+                sys.stdout.flush()
+                return result
+        except KeyboardInterrupt as stop:
+            number = stop.signal if isinstance(stop, Interrupted) else signal.SIGINT
+            say(f"grukit: {str(stop) or 'interrupted'}")
+            sys.exit(128 + number)
+        except BrokenPipeError:
+            raise
+        except (GrukitError, OSError) as error:
+            if ctx.params["debug"]:
+                raise
+            say(f"grukit: error: {_in_words(error)}")
+            sys.exit(2 if isinstance(error, ParameterError) else 1)
+
+
+@contextlib.contextmanager
+def _sigterm_interrupts() -> Iterator[None]:
+    """SIGTERM ends a command like Ctrl-C does, where nobody asked to ignore it."""
+
+    def interrupt(number: int, frame: Any) -> None:
+        raise Interrupted(number, "stopped by SIGTERM")
+
+    former = signal.getsignal(signal.SIGTERM)
+    if former is signal.SIG_IGN:
+        yield
+        return
+    signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, former)
+
+
+def _in_words(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    return str(error)

@@ -1,0 +1,94 @@
+"""Options that several commands share, and reading what they name."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import sys
+import tomllib
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+option = partial(typer.Option, show_envvar=False)
+"""An option whose environment variable goes without saying: its name follows a rule."""
+
+
+def read_config(context: typer.Context, path: Path | None) -> Path | None:
+    """Make the values in a TOML file the defaults of a command.
+
+    The keys are the names of the command's flags. Flags win over the environment, and the
+    environment over the file.
+    """
+    if path is None:
+        return None
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise typer.BadParameter(f"there is no file {path}") from None
+    except (OSError, ValueError) as error:
+        raise typer.BadParameter(f"{path} cannot be read: {error}") from None
+    options = {
+        flag.removeprefix("--"): parameter
+        for parameter in context.command.params
+        for flag in parameter.opts
+        if flag.startswith("--") and flag not in ("--config", "--help")
+    }
+    defaults: dict[str, Any] = {}
+    for key, value in content.items():
+        if key not in options:
+            close = difflib.get_close_matches(key, options, n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            raise typer.BadParameter(f"{path} has the unknown key {key!r}{hint}")
+        repeatable = getattr(options[key], "multiple", False)
+        if isinstance(value, dict) or (isinstance(value, list) and not repeatable):
+            raise typer.BadParameter(f"{key} in {path} must be one value, got {value!r}")
+        if repeatable and not isinstance(value, list):
+            value = [value]
+        defaults[str(options[key].name)] = value
+    context.default_map = defaults
+    return path
+
+
+Config = Annotated[
+    Path | None,
+    option(
+        metavar="FILE.toml",
+        help="Read options from a TOML file, as in: hidden-size = 128. Flags and environment "
+        "variables win over it.",
+        is_eager=True,
+        callback=read_config,
+    ),
+]
+
+Json = Annotated[
+    bool, option("--json", help="Print the result as JSON, and nothing else, on stdout.")
+]
+
+
+def read_data(name: str) -> Any:
+    """The path of a file as it stands, or the frame of the data set of that name."""
+    from grukit.data import catalog
+
+    if not Path(name).exists() and name in {dataset.name for dataset in catalog.available()}:
+        with download_bar(name) as progress:
+            return catalog.load(name, progress)
+    return name
+
+
+@contextlib.contextmanager
+def download_bar(name: str) -> Iterator[Callable[[int, int], None] | None]:
+    """A bar on stderr, for bytes done out of all; None where stderr is no terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(name, total=None, visible=False)
+        yield lambda done, size: bar.update(task, completed=done, total=size, visible=True)

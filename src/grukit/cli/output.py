@@ -1,0 +1,74 @@
+"""Results go to stdout or to a file, words for the person at the terminal to stderr."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from grukit.core.errors import DataError
+from grukit.core.extras import require
+from grukit.core.files import write_atomically
+
+if TYPE_CHECKING:
+    from grukit.results import Evaluation, Forecast
+
+
+def say(words: str) -> None:
+    """Words, on stderr."""
+    typer.echo(words, err=True)
+
+
+def show(result: str) -> None:
+    """A result, on stdout."""
+    typer.echo(result)
+
+
+def show_json(result: Any) -> None:
+    """A result as JSON, on stdout."""
+    typer.echo(json.dumps(result, indent=2, allow_nan=False, ensure_ascii=False))
+
+
+def show_evaluation(evaluation: Evaluation) -> None:
+    """The table of scores on stdout, and on stderr what was scored."""
+    show(evaluation.table())
+    say(
+        f"{evaluation.windows:,} forecasts of {evaluation.horizon} steps, made from "
+        f"{evaluation.first_origin} to {evaluation.last_origin}; * marks the best"
+    )
+
+
+def table(rows: list[tuple[str, ...]]) -> str:
+    """Rows as text in aligned columns."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = (
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        for row in rows
+    )
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def check_output(path: Path | None, suffixes: tuple[str, ...] = ()) -> None:
+    """Refuse an output that could not be written, before any long work starts."""
+    if path is None:
+        return
+    if suffixes and path.suffix not in suffixes:
+        raise typer.BadParameter(f"{path} must end in {' or '.join(suffixes)}")
+    if not path.parent.is_dir():
+        raise DataError(
+            f"the folder of the output must exist, got {path}; run: mkdir -p {path.parent}"
+        )
+
+
+def write_forecast(forecast: Forecast, path: Path) -> None:
+    """Write a forecast as CSV, Parquet or JSON, as its suffix says, whole or not at all."""
+    if path.suffix == ".json":
+        content = json.dumps(forecast.to_dict(), indent=2, allow_nan=False) + "\n"
+    elif path.suffix == ".parquet":
+        require("pyarrow")
+        content = forecast.to_frame().to_parquet(index=False)
+    else:
+        content = forecast.to_frame().to_csv(index=False)
+    write_atomically(path, content)

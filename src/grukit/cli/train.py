@@ -1,0 +1,252 @@
+"""grukit train: one command per task."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from grukit.cli.options import Config, Json, option, read_data
+from grukit.cli.output import check_output, say, show_evaluation, show_json
+from grukit.core.errors import DataError
+
+if TYPE_CHECKING:
+    from grukit.results import Evaluation
+    from grukit.tasks.forecasting import Forecaster
+
+app = typer.Typer(no_args_is_help=True, help="Train a model for a task and write its folder.")
+
+
+@app.callback()
+def train() -> None:
+    """Keeps `train TASK` a group while there is one task."""
+
+
+@app.command()
+def forecast(
+    data: Annotated[
+        str,
+        typer.Argument(
+            metavar="DATA",
+            help="A long table, CSV or Parquet: one row for each series and time. Or a name from "
+            "grukit data list.",
+        ),
+    ],
+    output: Annotated[
+        Path, option("--output", "-o", metavar="MODEL", help="The model folder to write.")
+    ],
+    horizon: Annotated[
+        int, option(min=1, metavar="STEPS", help="How many steps ahead to forecast.")
+    ] = 24,
+    lookback: Annotated[
+        int | None,
+        option(
+            min=1,
+            metavar="STEPS",
+            help="How many past steps the network reads. By default chosen from the horizon.",
+        ),
+    ] = None,
+    time: Annotated[str, option(metavar="COLUMN", help="The column of times.")] = "ds",
+    target: Annotated[str, option(metavar="COLUMN", help="The column to forecast.")] = "y",
+    series: Annotated[
+        str,
+        option(
+            metavar="COLUMN",
+            help="The column that tells the series apart. A table without the default column is "
+            "one series.",
+        ),
+    ] = "unique_id",
+    freq: Annotated[
+        str | None,
+        option(
+            metavar="STEP",
+            help="The step between rows, as in h, 15min, D, B (business days), MS. By default "
+            "inferred.",
+        ),
+    ] = None,
+    past_covariate: Annotated[
+        list[str] | None,
+        option(
+            metavar="COLUMN",
+            help="A column known only up to the present, such as a measured pressure. Repeatable.",
+        ),
+    ] = None,
+    future_covariate: Annotated[
+        list[str] | None,
+        option(
+            metavar="COLUMN",
+            help="A column known ahead of time, such as a holiday or a price. Repeatable.",
+        ),
+    ] = None,
+    static_covariate: Annotated[
+        list[str] | None,
+        option(
+            metavar="COLUMN",
+            help="A property of a series that never changes. Repeatable.",
+        ),
+    ] = None,
+    level: Annotated[
+        list[float] | None,
+        option(
+            metavar="LEVEL",
+            help="A quantile to forecast, between 0 and 1. Repeatable; 0.5 must be among them. By "
+            "default 0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975.",
+        ),
+    ] = None,
+    hidden_size: Annotated[
+        int, option(min=1, metavar="UNITS", help="Units of each recurrent layer.")
+    ] = 64,
+    num_layers: Annotated[
+        int, option(min=1, metavar="LAYERS", help="Recurrent layers on top of each other.")
+    ] = 1,
+    dropout: Annotated[
+        float, option(min=0.0, max=1.0, metavar="SHARE", help="Dropout between layers.")
+    ] = 0.0,
+    scaling: Annotated[
+        Literal["series", "window"],
+        option(
+            metavar="SCALING",
+            help="Scale by the mean and spread of the whole series, or of each window: series or "
+            "window.",
+        ),
+    ] = "series",
+    differencing: Annotated[
+        int,
+        option(
+            min=0,
+            metavar="STEPS",
+            help="Forecast the change since so many steps before: 1 for the last value, 24 for the "
+            "same hour of the day before. 0 forecasts the value itself.",
+        ),
+    ] = 0,
+    validation: Annotated[
+        float,
+        option(
+            min=0.0,
+            max=1.0,
+            metavar="SHARE",
+            help="The share of each series, at its end, that training stops by and never learns.",
+        ),
+    ] = 0.15,
+    epochs: Annotated[
+        int, option(min=1, metavar="EPOCHS", help="Passes over the training data, at most.")
+    ] = 50,
+    batch_size: Annotated[
+        int, option(min=1, metavar="WINDOWS", help="Windows in one update.")
+    ] = 64,
+    learning_rate: Annotated[
+        float, option(metavar="RATE", help="The highest learning rate, after warm-up.")
+    ] = 1e-3,
+    patience: Annotated[
+        int,
+        option(
+            min=1,
+            metavar="EPOCHS",
+            help="Stop after this many epochs without a better validation loss.",
+        ),
+    ] = 10,
+    precision: Annotated[
+        Literal["float32", "bfloat16", "float16"],
+        option(
+            metavar="PRECISION", help="float32, or mixed precision in bfloat16 or float16 (CUDA)."
+        ),
+    ] = "float32",
+    device: Annotated[
+        str,
+        option(metavar="DEVICE", help="cpu, cuda, cuda:1, or auto: CUDA if there is one."),
+    ] = "auto",
+    tensorboard: Annotated[
+        Path | None, option(metavar="FOLDER", help="Write a TensorBoard log here.")
+    ] = None,
+    seed: Annotated[
+        int, option(min=0, metavar="SEED", help="The same seed gives the same model.")
+    ] = 0,
+    resume: Annotated[
+        bool,
+        option(
+            "--resume", help="Go on with an interrupted training, bit for bit as if it never was."
+        ),
+    ] = False,
+    overwrite: Annotated[
+        bool, option("--overwrite", help="Replace a model, or begin its training anew.")
+    ] = False,
+    json: Json = False,
+    config: Config = None,
+) -> None:
+    """Train a forecaster, and score it beside baselines on the end of the data.
+
+    While it trains, its state lies in MODEL.training. Ctrl-C keeps it; the same command with
+    --resume goes on from there.
+    """
+    checkpoint = output.with_name(f"{output.name}.training")
+    check_output(output)
+    _refuse_to_overwrite(output, checkpoint, resume, overwrite)
+
+    from grukit.tasks.forecasting import Forecaster
+    from grukit.training.fit import FitConfig
+
+    forecaster = Forecaster(
+        horizon=horizon,
+        lookback=lookback,
+        time=time,
+        target=target,
+        series=series,
+        freq=freq,
+        past_covariates=tuple(past_covariate or ()),
+        future_covariates=tuple(future_covariate or ()),
+        static_covariates=tuple(static_covariate or ()),
+        **({"levels": tuple(level)} if level else {}),
+        hidden_size=hidden_size,
+        num_layers=num_layers,
+        dropout=dropout,
+        scaling=scaling,
+        differencing=differencing,
+        fit=FitConfig(
+            epochs=epochs,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            patience=patience,
+            precision=precision,
+            device=device,
+            tensorboard=tensorboard,
+        ),
+        seed=seed,
+    )
+    table = read_data(data)
+    if checkpoint.exists() and not resume:
+        shutil.rmtree(checkpoint)
+    forecaster.fit(table, validation, checkpoint=checkpoint, resume=resume)
+    forecaster.save(output)
+    shutil.rmtree(checkpoint, ignore_errors=True)
+    _show(forecaster, output, forecaster.evaluate(table), json)
+
+
+def _refuse_to_overwrite(output: Path, checkpoint: Path, resume: bool, overwrite: bool) -> None:
+    if output.exists() and not overwrite:
+        raise DataError(f"{output} exists already; to replace it, add --overwrite")
+    if checkpoint.exists() and not (resume or overwrite):
+        raise DataError(
+            f"an interrupted training of {output.name} lies in {checkpoint}; to go on with it, "
+            "add --resume; to begin anew, add --overwrite"
+        )
+
+
+def _show(forecaster: Forecaster, output: Path, evaluation: Evaluation, json: bool) -> None:
+    run = forecaster.training_
+    if json:
+        result = {
+            "model": str(output),
+            "data": str(forecaster.report_),
+            "epochs": len(run.history),
+            "best_epoch": run.best_epoch,
+            "stopped": run.stopped,
+            "evaluation": evaluation.to_dict(),
+        }
+        show_json(result)
+        return
+    say(f"data: {forecaster.report_}")
+    say(f"trained {len(run.history)} epochs; kept the weights of epoch {run.best_epoch}")
+    show_evaluation(evaluation)
+    say(f"wrote {output}")
