@@ -95,6 +95,8 @@ def _breach(module: str, name: str) -> str | None:
     importer, imported = _part(module), _part(name)
     if name.startswith("."):
         return "imports are absolute"
+    if importer == imported == "tasks" and not _within(name, "grukit.tasks.base"):
+        return "tasks never import tasks, except their base"
     if _within(name, "grukit"):
         return _layer_breach(importer, imported)
     if importer == "testing":
