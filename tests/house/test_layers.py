@@ -41,7 +41,7 @@ def test_the_house_keeps_its_layers():
         ("results", "from grukit.data.frames import Panel"),
         ("plots/low", "from grukit.tasks.forecasting import Forecaster"),
         ("tasks/low", "from grukit.cli.main import main"),
-        ("tasks/low", "from grukit.tasks.forecasting import Forecaster"),
+        ("tasks/anomaly", "from grukit.tasks.forecasting import Forecaster"),
         ("data/low", "from grukit.evaluation import metrics"),
         ("data/low", "from grukit.training import fit"),
         ("training/low", "from grukit.data import windows"),
@@ -83,7 +83,7 @@ def test_an_empty_folder_is_a_problem(tmp_path):
     ("module", "source"),
     [
         ("cli/high", "import typer\nfrom grukit.tasks.forecasting import Forecaster"),
-        ("tasks/high", "from grukit.tasks.base import Estimator"),
+        ("tasks/anomaly", "from grukit.tasks.base import Estimator"),
         ("evaluation/high", "from grukit.data import windows"),
         ("plots/high", "import matplotlib\nfrom grukit.results import Forecast"),
         ("training/progress", "from rich.progress import Progress"),
