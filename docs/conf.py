@@ -6,7 +6,11 @@ import itertools
 import re
 from typing import Any
 
+from typer.main import get_command
+from typer.testing import CliRunner
+
 import grukit
+from grukit.cli.main import app as command_line
 
 project = "grukit"
 author = "The grukit authors"
@@ -57,5 +61,22 @@ def _rewrite(app: Any, what: str, name: str, obj: Any, options: Any, lines: list
     lines[:] = as_rst(lines)
 
 
+def command_help(command: Any, words: tuple[str, ...] = ("grukit",)) -> str:
+    """The --help of a command and of all below it, as Markdown."""
+    shown = CliRunner().invoke(
+        command_line, [*words[1:], "--help"], prog_name="grukit", terminal_width=80
+    )
+    parts = [f"## {' '.join(words)}", f"```text\n{shown.output.strip()}\n```"]
+    for name, below in getattr(command, "commands", {}).items():
+        parts.append(command_help(below, (*words, name)))
+    return "\n\n".join(parts)
+
+
+def _append_commands(app: Any, page: str, source: list[str]) -> None:
+    if page == "reference/command-line":
+        source[0] += "\n" + command_help(get_command(command_line))
+
+
 def setup(app: Any) -> None:
     app.connect("autodoc-process-docstring", _rewrite)
+    app.connect("source-read", _append_commands)
