@@ -19,6 +19,7 @@ release = grukit.__version__
 extensions = ["myst_parser", "sphinx.ext.autodoc"]
 exclude_patterns = ["_build"]
 html_theme = "furo"
+html_show_copyright = False
 html_title = f"grukit {release}"
 myst_heading_anchors = 3
 autodoc_member_order = "bysource"
@@ -26,7 +27,7 @@ autodoc_typehints = "signature"
 autodoc_inherit_docstrings = False
 
 # "name: what it is", the form in which docstrings list arguments; its columns matter.
-LISTED = re.compile(r"^[\w.,* `]+:(\s|$)", re.MULTILINE)
+LISTED = re.compile(r"^[\w.*`]+(, [\w.*`]+)*:(\s|$)", re.MULTILINE)
 
 
 def as_rst(lines: list[str]) -> list[str]:
