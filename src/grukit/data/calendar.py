@@ -286,6 +286,17 @@ def of_series(name: str) -> str:
     return f" of series {name!r}" if name else ""
 
 
+def as_time(value: Any, what: str) -> np.datetime64:
+    """A time given by a user, ParameterError naming `what` if it is none."""
+    try:
+        time = np.datetime64(value, "us")
+    except (TypeError, ValueError):
+        time = np.datetime64("NaT")
+    if np.isnat(time):
+        raise ParameterError(must_be(what, "a time such as '2014-01-01 06:00'", value))
+    return time
+
+
 def show_time(time: Any) -> str:
     """A time as people write it: the date alone at midnight, no empty fractions."""
     return str(np.datetime64(time, "us").item()).removesuffix(" 00:00:00")
@@ -367,7 +378,7 @@ def _named_days(series: Sequence[np.ndarray]) -> str | None:
         if step is None:
             continue
         if base == "B":
-            return "B" if step == 1 else f"{step}B"
+            return "B" if step == 1 else None
         months = {int(times[0].astype("datetime64[M]").astype(np.int64)) for times in series}
         for length, letter in ((12, "Y"), (3, "Q")):
             phases = {month % length for month in months}

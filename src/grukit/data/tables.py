@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     import narwhals
 
 _SEPARATORS = {".csv": ",", ".csv.gz": ",", ".tsv": "\t", ".tsv.gz": "\t"}
+# What pandas takes for missing; spelled out because an id may be "NA" and still be an id.
+_MISSING = ["", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND"]
+_MISSING += ["1.#QNAN", "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"]
 
 
 def read_frame(source: Any, text: Sequence[str] = ()) -> narwhals.DataFrame[Any]:
@@ -26,8 +29,8 @@ def read_frame(source: Any, text: Sequence[str] = ()) -> narwhals.DataFrame[Any]
 
     Args:
         source: a .csv, .tsv (also .gz) or .parquet file, or a pandas, polars or Arrow frame.
-        text: columns of a CSV file that are text whatever they look like, so that the id ``007``
-            stays as it is.
+        text: columns of a CSV file that are text whatever they look like, so that the ids
+            ``007`` and ``NA`` stay as they are.
 
     Raises:
         DataError: the file is missing, empty, damaged or of another kind, a column appears
@@ -87,7 +90,9 @@ def _read_delimited(path: Path, separator: str, text: Sequence[str]) -> Any:
                 encoding="utf-8-sig",
                 index_col=False,
                 low_memory=False,
-                converters={name: str for name in text if name in header},
+                dtype={name: str for name in text if name in header},
+                keep_default_na=False,
+                na_values={name: _MISSING for name in header if name not in text},
             )
     except pandas.errors.ParserWarning:
         raise DataError(
