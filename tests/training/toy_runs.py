@@ -1,0 +1,103 @@
+"""Small training runs that a test can start in this process or, as a script, in another.
+
+python toy_runs.py KIND CHECKPOINT SECONDS  trains with a pause after each update; Interrupted ends
+it with 128 + the signal's number, as the command line does.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import torch
+from torch import nn
+
+from grukit.core.errors import Interrupted
+from grukit.training.fit import FitConfig, LossSum, fit
+
+UPDATES_PER_EPOCH = 5
+
+
+class Rows:
+    """Tensors with a common first axis as training data."""
+
+    def __init__(self, *tensors):
+        self.tensors = tensors
+
+    def __len__(self):
+        return len(self.tensors[0])
+
+    def batch(self, indices):
+        return tuple(tensor[indices] for tensor in self.tensors)
+
+
+class Shuffled:
+    """A masked regression with dropout, batches in random order, two in one update."""
+
+    config = FitConfig(epochs=3, batch_size=4, accumulate=2, learning_rate=0.02)
+    carry_state = False
+
+    def __init__(self):
+        random = torch.Generator().manual_seed(1)
+        x = torch.randn(36, 3, generator=random)
+        seen = torch.rand(36, generator=random) < 0.7
+        self.train, self.validation = Rows(x, x.sum(1), seen), Rows(x[:7], x[:7].sum(1), seen[:7])
+        torch.manual_seed(2)
+        self.model = nn.Sequential(
+            nn.Linear(3, 8), nn.BatchNorm1d(8), nn.Dropout(0.3), nn.Linear(8, 1)
+        )
+
+    def loss(self, model, batch):
+        x, y, seen = batch
+        error = (model(x).squeeze(-1) - y).square()
+        return LossSum(torch.where(seen, error, 0).sum(), seen.sum())
+
+
+class Carried:
+    """A GRU over one long series in chunks, its state carried from chunk to chunk."""
+
+    config = FitConfig(epochs=3, batch_size=1, learning_rate=0.02)
+    carry_state = True
+
+    def __init__(self):
+        random = torch.Generator().manual_seed(1)
+        x = torch.randn(UPDATES_PER_EPOCH, 6, 2, 1, generator=random)
+        self.train, self.validation = Rows(x), Rows(x[:2])
+        torch.manual_seed(2)
+        self.model = nn.ModuleDict({"gru": nn.GRU(1, 4), "out": nn.Linear(4, 1)})
+
+    def loss(self, model, batch, state):
+        x = batch[0][0]
+        start, steps = (None, 0) if state is None else (state["h"], state["steps"])
+        output, h = model["gru"](x, start)
+        output = nn.functional.dropout(output, 0.2, model.training)
+        error = (model["out"](output[:-1]) - x[1:]).square()
+        return LossSum(error.sum(), error.numel(), {"h": h, "steps": steps + 1, "none": (None,)})
+
+
+KINDS = {"shuffled": Shuffled, "carried": Carried}
+
+
+def train(toy, loss=None, **arguments):
+    """Fit a toy; returns its FitResult."""
+    arguments = {"config": toy.config, "carry_state": toy.carry_state, "seed": 3, **arguments}
+    return fit(toy.model, loss or toy.loss, toy.train, toy.validation, **arguments)
+
+
+def main(kind: str, checkpoint: str, seconds: float) -> None:
+    toy = KINDS[kind]()
+
+    def slow_loss(*arguments):
+        time.sleep(seconds)
+        return toy.loss(*arguments)
+
+    config = FitConfig(**{**vars(toy.config), "save_every_seconds": 0})
+    try:
+        train(toy, slow_loss, config=config, checkpoint=checkpoint)
+    except Interrupted as interrupted:
+        print(interrupted)
+        sys.exit(128 + interrupted.signal)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], float(sys.argv[3]))
