@@ -12,13 +12,13 @@ from grukit.cli.output import say, show_evaluation, show_json, write_forecast
 from grukit.core.files import write_atomically
 
 if TYPE_CHECKING:
-    from grukit.results import Evaluation, Forecast
+    from grukit.results import Evaluation
 
 _NAMES = ("weather",)
 
 
 def demo(
-    name: Annotated[str, typer.Argument(metavar="[NAME]", help="Which demo: weather.")] = "weather",
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Which demo: weather.")] = "weather",
     folder: Annotated[
         Path, option("--folder", "-f", metavar="FOLDER", help="Write below this folder.")
     ] = Path("demo"),
@@ -42,36 +42,30 @@ def weather(folder: Path) -> tuple[Evaluation, str]:
     import pandas as pd
 
     from grukit.data import catalog
-    from grukit.plots.forecast import ForecastDisplay
     from grukit.tasks.forecasting import Forecaster
     from grukit.training.fit import FitConfig
 
     with download_bar("nyc_weather") as progress:
         frame: Any = catalog.load("nyc_weather", progress)
     last = frame["ds"].max()
-    held_out = last - pd.Timedelta(days=28)
+    known, last_day = last - pd.Timedelta(weeks=4), last - pd.Timedelta(days=1)
+
     say("training on hourly weather of 2013 at EWR, JFK and LGA, without the last four weeks ...")
     forecaster = Forecaster(
         horizon=24,
         lookback=72,
         target="temperature",
         past_covariates=("dew_point", "humidity", "pressure", "wind_speed"),
-        fit=FitConfig(epochs=10, batch_size=128, learning_rate=3e-3, patience=3),
-    ).fit(frame[frame["ds"] <= held_out])
+        training=FitConfig(epochs=10, batch_size=128, learning_rate=3e-3, patience=3),
+    ).fit(frame[frame["ds"] <= known])
     forecaster.save(folder / "model")
-    evaluation = forecaster.evaluate(frame, start=held_out, stride=6)
+    evaluation = forecaster.evaluate(frame, stride=6)
 
-    known = frame[frame["ds"] <= last - pd.Timedelta(days=1)]
-    forecast = forecaster.predict(known)
+    forecast = forecaster.predict(frame[frame["ds"] <= last_day])
     write_forecast(forecast, folder / "forecast.csv")
     write_atomically(folder / "weather.csv", frame.to_csv(index=False))
-    ForecastDisplay(
-        forecast,
-        history=_history(forecast, known),
-        truth=_truth(forecast, frame),
-        unit="°C",
-        title="Temperature at New York's airports",
-    ).save(folder / "forecast.png")
+    title = "Temperature at New York's airports"
+    forecaster.plot(forecast, frame, unit="°C", title=title).save(folder / "forecast.png")
     return evaluation, _WORDS.format(folder=folder)
 
 
@@ -87,20 +81,3 @@ with intervals. The table scores such forecasts over four weeks that it never sa
 
 Next, the day after the data end:
   grukit predict {folder}/model {folder}/weather.csv --plot next.png"""
-
-
-def _history(forecast: Forecast, known: Any) -> dict[str, tuple[Any, Any]]:
-    stations = {name: known[known["unique_id"] == name] for name in forecast.series}
-    return {
-        name: (rows["ds"].to_numpy(), rows["temperature"].to_numpy())
-        for name, rows in stations.items()
-    }
-
-
-def _truth(forecast: Forecast, frame: Any) -> Any:
-    """What happened at the times forecast, [S, H], NaN where nobody measured."""
-    measured = frame.pivot(index="ds", columns="unique_id", values="temperature")
-    return [
-        measured[name].reindex(times).to_numpy()
-        for name, times in zip(forecast.series, forecast.times, strict=True)
-    ]

@@ -25,8 +25,8 @@ def evaluate(
         str | None,
         option(
             metavar="TIME",
-            help="Score forecasts of this time and later, as in 2013-12-01. By default of every "
-            "time for which the data hold enough history.",
+            help="Score forecasts of this time and later, as in 2013-12-01. By default after "
+            "the end of the training data.",
         ),
     ] = None,
     stride: Annotated[

@@ -33,10 +33,13 @@ def show_json(result: Any) -> None:
 
 def show_evaluation(evaluation: Evaluation) -> None:
     """The table of scores on stdout, and on stderr what was scored."""
+    from grukit.data.calendar import show_time
+
     show(evaluation.table())
     say(
         f"{evaluation.windows:,} forecasts of {evaluation.horizon} steps, made from "
-        f"{evaluation.first_origin} to {evaluation.last_origin}; * marks the best"
+        f"{show_time(evaluation.first_origin)} to {show_time(evaluation.last_origin)}; "
+        "* marks the best"
     )
 
 

@@ -54,14 +54,13 @@ def predict(
     from grukit.tasks.base import load_model
 
     estimator = load_model(model)
-    forecast = estimator.predict(
-        None if data is None else read_data(data), None if future is None else future
-    )
+    known = None if data is None else read_data(data)
+    forecast = estimator.predict(known, future)
     if output:
         write_forecast(forecast, output)
         say(f"wrote {output}")
     if plot:
-        estimator.plot(forecast).save(plot)
+        estimator.plot(forecast, known).save(plot)
         say(f"wrote {plot}")
     if json:
         show_json(forecast.to_dict())

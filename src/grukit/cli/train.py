@@ -13,7 +13,6 @@ from grukit.cli.output import check_output, say, show_evaluation, show_json
 from grukit.core.errors import DataError
 
 if TYPE_CHECKING:
-    from grukit.results import Evaluation
     from grukit.tasks.forecasting import Forecaster
 
 app = typer.Typer(no_args_is_help=True, help="Train a model for a task and write its folder.")
@@ -122,14 +121,13 @@ def forecast(
         ),
     ] = 0,
     validation: Annotated[
-        float,
+        str,
         option(
-            min=0.0,
-            max=1.0,
-            metavar="SHARE",
-            help="The share of each series, at its end, that training stops by and never learns.",
+            metavar="SHARE|TIME",
+            help="The end of the data, which training stops by and never learns, and which the "
+            "scores are of: a share of the rows, or the time where it begins, as in 2013-12-01.",
         ),
-    ] = 0.15,
+    ] = "0.15",
     epochs: Annotated[
         int, option(min=1, metavar="EPOCHS", help="Passes over the training data, at most.")
     ] = 50,
@@ -175,7 +173,7 @@ def forecast(
     json: Json = False,
     config: Config = None,
 ) -> None:
-    """Train a forecaster, and score it beside baselines on the end of the data.
+    """Train a forecaster; score it beside baselines on the end of the data.
 
     While it trains, its state lies in MODEL.training. Ctrl-C keeps it; the same command with
     --resume goes on from there.
@@ -203,7 +201,7 @@ def forecast(
         dropout=dropout,
         scaling=scaling,
         differencing=differencing,
-        fit=FitConfig(
+        training=FitConfig(
             epochs=epochs,
             batch_size=batch_size,
             learning_rate=learning_rate,
@@ -217,10 +215,10 @@ def forecast(
     table = read_data(data)
     if checkpoint.exists() and not resume:
         shutil.rmtree(checkpoint)
-    forecaster.fit(table, validation, checkpoint=checkpoint, resume=resume)
+    forecaster.fit(table, _share_or_time(validation), checkpoint=checkpoint, resume=resume)
     forecaster.save(output)
     shutil.rmtree(checkpoint, ignore_errors=True)
-    _show(forecaster, output, forecaster.evaluate(table), json)
+    _show(forecaster, output, json)
 
 
 def _refuse_to_overwrite(output: Path, checkpoint: Path, resume: bool, overwrite: bool) -> None:
@@ -233,20 +231,27 @@ def _refuse_to_overwrite(output: Path, checkpoint: Path, resume: bool, overwrite
         )
 
 
-def _show(forecaster: Forecaster, output: Path, evaluation: Evaluation, json: bool) -> None:
-    run = forecaster.training_
+def _share_or_time(validation: str) -> float | str:
+    try:
+        return float(validation)
+    except ValueError:
+        return validation
+
+
+def _show(forecaster: Forecaster, output: Path, json: bool) -> None:
+    history, scores = forecaster.history_, forecaster.validation_
+    assert scores is not None
     if json:
-        result = {
-            "model": str(output),
-            "data": str(forecaster.report_),
-            "epochs": len(run.history),
-            "best_epoch": run.best_epoch,
-            "stopped": run.stopped,
-            "evaluation": evaluation.to_dict(),
-        }
-        show_json(result)
+        losses = [record.validation_loss for record in history]
+        show_json(
+            {
+                "model": str(output),
+                "data": str(forecaster.report_),
+                "validation_losses": losses,
+                "evaluation": scores.to_dict(),
+            }
+        )
         return
     say(f"data: {forecaster.report_}")
-    say(f"trained {len(run.history)} epochs; kept the weights of epoch {run.best_epoch}")
-    show_evaluation(evaluation)
-    say(f"wrote {output}")
+    show_evaluation(scores)
+    say(f"trained for {len(history)} epochs; wrote {output}")
