@@ -1,0 +1,54 @@
+"""An encoder reads the past; a decoder answers for every step of the horizon at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import dropout, gelu
+
+from grukit.nn.gru import GRU
+from grukit.nn.heads import QuantileHead
+
+
+class DirectForecaster(nn.Module):
+    """A GRU encoder with a direct multi-step quantile decoder (Wen et al. 2017, arXiv:1711.11053).
+
+    The encoder's last state, what is known of each step ahead, and the step itself meet in a small
+    network that is shared by all steps, so no error is fed back.
+
+    past_size, known_size, static_size: columns of the three inputs.
+    horizon: H, the steps answered for. levels: Q quantile levels, 0.5 among them.
+    """
+
+    def __init__(
+        self,
+        past_size: int,
+        known_size: int,
+        static_size: int,
+        horizon: int,
+        levels: Sequence[float],
+        hidden_size: int,
+        num_layers: int = 1,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.dropout = dropout
+        between = dropout if num_layers > 1 else 0.0
+        self.encoder = GRU(past_size, hidden_size, num_layers, batch_first=True, dropout=between)
+        self.of_state = nn.Linear(hidden_size + static_size, hidden_size)
+        self.of_known = nn.Linear(known_size, hidden_size, bias=False) if known_size else None
+        self.of_step = nn.Parameter(torch.randn(horizon, hidden_size) / hidden_size**0.5)
+        self.mix = nn.Linear(hidden_size, hidden_size)
+        self.head = QuantileHead(hidden_size, levels)
+
+    def forward(self, past: Tensor, future: Tensor, static: Tensor) -> Tensor:
+        """[B, L, past], [B, H, known] and [B, static] to quantiles [B, H, Q]."""
+        _, state = self.encoder(past)
+        state = dropout(state[-1], self.dropout, self.training)
+        features = self.of_state(torch.cat([state, static], dim=-1))[:, None] + self.of_step
+        if self.of_known is not None:
+            features = features + self.of_known(future)
+        features = gelu(features)
+        return self.head(features + gelu(self.mix(features)))

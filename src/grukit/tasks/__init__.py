@@ -1,0 +1,1 @@
+"""What people come for: estimators that take the user's data and give answers."""
