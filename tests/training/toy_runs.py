@@ -1,13 +1,15 @@
 """Small training runs that a test can start in this process or, as a script, in another.
 
-python toy_runs.py KIND CHECKPOINT SECONDS  trains with a pause after each update; Interrupted ends
-it with 128 + the signal's number, as the command line does.
+python toy_runs.py KIND CHECKPOINT CALL  saves after every update and waits in the CALL-th call of
+the loss until there is a file CHECKPOINT.go; Interrupted ends it with 128 + the signal's number, as
+the command line does.
 """
 
 from __future__ import annotations
 
 import sys
 import time
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -84,20 +86,23 @@ def train(toy, loss=None, **arguments):
     return fit(toy.model, loss or toy.loss, toy.train, toy.validation, **arguments)
 
 
-def main(kind: str, checkpoint: str, seconds: float) -> None:
-    toy = KINDS[kind]()
+def main(kind: str, checkpoint: str, waiting_call: int) -> None:
+    toy, calls = KINDS[kind](), 0
 
-    def slow_loss(*arguments):
-        time.sleep(seconds)
+    def waiting_loss(*arguments):
+        nonlocal calls
+        calls += 1
+        while calls == waiting_call and not Path(f"{checkpoint}.go").exists():
+            time.sleep(0.002)
         return toy.loss(*arguments)
 
     config = FitConfig(**{**vars(toy.config), "save_every_seconds": 0})
     try:
-        train(toy, slow_loss, config=config, checkpoint=checkpoint)
+        train(toy, waiting_loss, config=config, checkpoint=checkpoint)
     except Interrupted as interrupted:
         print(interrupted)
         sys.exit(128 + interrupted.signal)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], float(sys.argv[3]))
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))

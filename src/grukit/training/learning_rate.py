@@ -45,8 +45,8 @@ def find_learning_rate(
 
     A copy of `model` is trained for up to `steps` updates while the rate grows exponentially from
     `lowest` to `highest`; it ends early once the smoothed loss is not finite or four times its
-    best. The suggestion is the rate at which the smoothed loss falls fastest per decade. The model
-    and the random state are left as they were. The other arguments are those of `fit`.
+    best. The suggestion is a tenth of the rate with the lowest smoothed loss. The model and the
+    random state are left as they were. The other arguments are those of `fit`.
 
     Raises DataError without data, and DivergenceError where the first updates already diverge.
     """
@@ -86,8 +86,8 @@ def find_learning_rate(
             losses.append(smoothed)
     if len(losses) < 2:
         raise DataError("the training data must have observed targets, got none in most updates")
-    slope = np.gradient(losses, np.log(tried))
-    return LearningRateSearch(tuple(tried), tuple(losses), tried[int(slope.argmin())])
+    suggestion = tried[losses.index(min(losses))] / 10
+    return LearningRateSearch(tuple(tried), tuple(losses), suggestion)
 
 
 def _updates(size: int, items: int, seed: int, in_order: bool) -> Iterator[tuple[Tensor, bool]]:
