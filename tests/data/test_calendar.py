@@ -139,6 +139,8 @@ def test_an_origin_off_the_grid_is_named():
         Calendar("B").positions(np.array([sunday, sunday + np.timedelta64(1, "D")]), sunday)
     with pytest.raises(DataError, match=r"'B', got 2024-01-07"):
         Calendar("B").after(sunday, 3)
+    with pytest.raises(DataError, match=r"'B', got 2024-01-07"):
+        Calendar("B").positions(np.array(["2024-01-08"], "M8[us]"), sunday)
 
 
 def test_origins_may_differ_from_time_to_time():

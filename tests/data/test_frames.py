@@ -336,6 +336,9 @@ class TestTimes:
             "2024-04-01",
             "2024-04-02",
         ]
+        nine = days.tz_localize(None) + pd.Timedelta("9h")
+        nine = convert(pd.DataFrame({"ds": nine.tz_localize("Europe/Berlin"), "y": 1.0}))
+        assert to_panel(nine, freq="D").times[0] == np.datetime64("2024-03-30T09")
         midnight = convert(pd.DataFrame({"ds": hours[:1], "y": 1.0}))
         assert to_panel(midnight, freq="h").times[0] == np.datetime64("2024-03-30T23")
 
@@ -353,6 +356,8 @@ class TestTimes:
             (["2024-01-12", "2024-13-01"], "'2024-13-01' in row 2"),
             (["30/01/2024", "31/01/2024", "32/01/2024"], "'32/01/2024' in row 3"),
             (["10", "11"], "'10' in row 1"),
+            (["10:00", "11:00"], "'10:00' in row 1"),
+            (["2024-01-01", "today"], "'today' in row 2"),
             (["01/02/2024", "02/02/2024"], "one meaning, got '01/02/2024'.*2024-01-02.*2024-02-01"),
             (["2024-01-01 00:00+01:00", "2024-01-02 00:00"], "time zone or all none"),
             (["2024-01-01", None, None], r"must not be missing, got none in rows 2, 3 of"),
@@ -560,7 +565,7 @@ class TestFiles:
             to_panel(tmp_path / name)
 
     def test_a_byte_order_mark_is_no_part_of_the_first_name(self, tmp_path):
-        (tmp_path / "a.csv").write_bytes(b"\xef\xbb\xbfds,y\n2024-01-01,NA\n2024-01-02,2\n")
+        (tmp_path / "a.csv").write_bytes(b"\xef\xbb\xbfy,ds\nNA,2024-01-01\n2,2024-01-02\n")
         panel = to_panel(tmp_path / "a.csv")
         np.testing.assert_array_equal(panel.target, [np.nan, 2])
 

@@ -148,6 +148,9 @@ def _times_of_objects(values: np.ndarray, name: str, calendar: Calendar | None) 
         if not isinstance(value, (str, datetime.date)):
             raise _no_times(name, f"{value!r} of type {type(value).__name__}")
     texts = pandas.Series([str(value) for value in uniques], dtype=object)
+    if len(texts) and not texts.str.contains(r"\d").all():  # pandas knows "now" and "today"
+        wordy = int(np.argmin(texts.str.contains(r"\d")))
+        raise _no_date(name, texts[wordy], rows == wordy)
     iso = _parse(texts, format="ISO8601")
     if np.isnat(iso).any():
         times = _common_format(texts, iso, name, rows)
@@ -181,10 +184,7 @@ def _common_format(texts: Any, iso: np.ndarray, name: str, rows: np.ndarray) -> 
         return month_first if month_works else day_first
     best = max((iso, month_first, day_first), key=lambda times: int((~np.isnat(times)).sum()))
     at = int(np.argmax(np.isnat(best)))
-    raise DataError(
-        f"The times in {name!r} must be dates such as '2024-03-31' or '2024-03-31 14:00', got "
-        f"{texts[at]!r} in row {int(np.argmax(rows == at)) + 1} of the data"
-    )
+    raise _no_date(name, texts[at], rows == at)
 
 
 def _parse(texts: Any, **how: Any) -> np.ndarray:
@@ -199,6 +199,13 @@ def _parse(texts: Any, **how: Any) -> np.ndarray:
         except UserWarning:
             return np.full(len(texts), "NaT", "datetime64[us]")
     return parsed.dt.tz_localize(None).to_numpy().astype("datetime64[us]")
+
+
+def _no_date(name: str, text: str, rows: np.ndarray) -> DataError:
+    return DataError(
+        f"The times in {name!r} must be dates such as '2024-03-31' or '2024-03-31 14:00', got "
+        f"{text!r} in row {int(np.argmax(rows)) + 1} of the data"
+    )
 
 
 def _no_times(name: str, got: str) -> DataError:
