@@ -13,7 +13,7 @@ import contextlib
 import signal
 import sys
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
@@ -34,15 +34,14 @@ class Manners(TyperGroup):
                 return result
         except KeyboardInterrupt as stop:
             number = stop.signal if isinstance(stop, Interrupted) else signal.SIGINT
-            say(f"grukit: {str(stop) or 'interrupted'}")
-            sys.exit(128 + number)
+            _exit(f"grukit: {str(stop) or 'interrupted'}", 128 + number)
         except BrokenPipeError:
             raise
         except (GrukitError, OSError) as error:
             if ctx.params["debug"]:
                 raise
-            say(f"grukit: error: {_in_words(error)}")
-            sys.exit(2 if isinstance(error, ParameterError) else 1)
+            code = 2 if isinstance(error, ParameterError) else 1
+            _exit(f"grukit: error: {_in_words(error)}", code)
 
 
 @contextlib.contextmanager
@@ -61,6 +60,12 @@ def _sigterm_interrupts() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, former)
+
+
+def _exit(last_words: str, code: int) -> NoReturn:
+    with contextlib.suppress(OSError):
+        say(last_words)
+    sys.exit(code)
 
 
 def _in_words(error: Exception) -> str:
