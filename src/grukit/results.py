@@ -208,7 +208,7 @@ class Evaluation:
         windows: forecasts made. observations: true values they were compared with.
         horizon: steps of each forecast. season: steps of one season.
         first_origin, last_origin: the last moments known to the first and the last forecast.
-        by_step: for each name in `scores`, {"mae": [H], "rmse": [H]}, in units of the data.
+        by_step: for each name in `scores`, each metric at each step, float64 [H].
     """
 
     scores: tuple[Score, ...]

@@ -69,26 +69,23 @@ def backtest(
     horizon = quantiles.shape[1]
     history, truth, series = _windows(encoded, origins, max(lookback, season), horizon)
     scale = _known_scales(encoded, origins, season, scales)[series]
-    median = list(levels).index(0.5)
-    scores = [score(name, truth, quantiles, levels, scale)]
-    steps = {name: by_step(truth, quantiles[..., median])}
-    for baseline in fitted:
-        point = baseline.point(history)
-        scores.append(
-            score(
-                baseline.name, truth, baseline.quantiles(history, scale), levels, scale, point=point
-            )
-        )
-        steps[baseline.name] = by_step(truth, point)
+    forecasts = [(name, quantiles, None)]
+    forecasts += [
+        (rule.name, rule.quantiles(history, scale), rule.point(history)) for rule in fitted
+    ]
     return Evaluation(
-        scores=tuple(scores),
+        scores=tuple(
+            score(name, truth, answer, levels, scale, point) for name, answer, point in forecasts
+        ),
         windows=len(origins),
         observations=int(np.isfinite(truth).sum()),
         horizon=horizon,
         season=season,
         first_origin=encoded.times[origins - 1].min(),
         last_origin=encoded.times[origins - 1].max(),
-        by_step=steps,
+        by_step={
+            name: by_step(truth, answer, levels, scale, point) for name, answer, point in forecasts
+        },
     )
 
 

@@ -118,17 +118,6 @@ def coverage(truth: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> float:
     return _mean(np.where(np.isnan(above), np.nan, (above >= 0) & (below <= 0)))
 
 
-def by_step(truth: np.ndarray, prediction: np.ndarray) -> dict[str, np.ndarray]:
-    """MAE and RMSE of each step, float64 [H] each; NaN at a step that is observed nowhere."""
-    errors = _errors(truth, prediction)
-    observed = np.isfinite(errors).sum(axis=0)
-    with np.errstate(invalid="ignore"):
-        return {
-            "mae": np.nansum(np.abs(errors), axis=0) / observed,
-            "rmse": np.sqrt(np.nansum(errors**2, axis=0) / observed),
-        }
-
-
 def score(
     name: str,
     truth: np.ndarray,
@@ -159,6 +148,26 @@ def score(
         )
         metrics[f"coverage_{100 * nominal:g}"] = coverage(truth, lower, upper)
     return Score(name, metrics)
+
+
+def by_step(
+    truth: np.ndarray,
+    quantiles: np.ndarray,
+    levels: Sequence[float],
+    scale: np.ndarray,
+    point: np.ndarray | None = None,
+) -> dict[str, np.ndarray]:
+    """Every metric of `score` at each step, float64 [H]; NaN at a step observed nowhere."""
+    rows = []
+    for step in range(truth.shape[1]):
+        at = slice(step, step + 1)
+        if np.isnan(truth[:, at]).all():
+            rows.append({})
+            continue
+        own = None if point is None else point[:, at]
+        rows.append(score("", truth[:, at], quantiles[:, at], levels, scale, own).metrics)
+    names = max(rows, key=len)
+    return {name: np.array([row.get(name, np.nan) for row in rows]) for name in names}
 
 
 def _errors(truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
