@@ -1,0 +1,27 @@
+"""Conformance suites: a new layer, backend or task is tested the moment it is written.
+
+    check_layer(factory)        a recurrent layer keeps the contract of grukit.nn
+    check_backend(backend)      a backend equals the definition of its op
+    check_estimator(factory)    a task has the manners of an estimator
+
+Each runs many small named checks and raises AssertionError with all that failed. With pytest,
+parametrize over `layer_checks()`, `backend_checks()` or `estimator_checks()`, so that every
+check is a test of its own. `grukit.testing.strategies` needs hypothesis.
+"""
+
+from grukit.testing.backends import backend_checks, check_backend
+from grukit.testing.gradients import gradients
+from grukit.testing.layers import check_layer, layer_checks
+from grukit.testing.parity import assert_close, compare
+from grukit.testing.poison import poisoned_memory
+
+__all__ = [
+    "assert_close",
+    "backend_checks",
+    "check_backend",
+    "check_layer",
+    "compare",
+    "gradients",
+    "layer_checks",
+    "poisoned_memory",
+]
