@@ -300,3 +300,11 @@ def test_sigterm_keeps_the_training_and_resume_ends_as_if_it_never_was(
     weights = [(path / "model.safetensors").read_bytes() for path in (whole, cut)]
     assert weights[0] == weights[1]
     assert folder_of(tmp_path) == ["cut", "whole"]
+
+
+def test_a_missing_writer_is_said_before_any_work(monkeypatch, grukit, model):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    monkeypatch.setattr("grukit.tasks.base.load_model", None)
+    outcome = grukit("predict", model, "-o", "x.parquet")
+    assert outcome.code == 1
+    assert "pip install 'grukit[parquet]'" in outcome.err

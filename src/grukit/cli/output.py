@@ -63,6 +63,8 @@ def check_output(path: Path | None, suffixes: tuple[str, ...] = ()) -> None:
         raise DataError(
             f"the folder of the output must exist, got {path}; run: mkdir -p {path.parent}"
         )
+    if path.suffix == ".parquet":
+        require("pyarrow")
 
 
 def write_forecast(forecast: Forecast, path: Path) -> None:
@@ -70,7 +72,6 @@ def write_forecast(forecast: Forecast, path: Path) -> None:
     if path.suffix == ".json":
         content = json.dumps(forecast.to_dict(), indent=2, allow_nan=False) + "\n"
     elif path.suffix == ".parquet":
-        require("pyarrow")
         content = forecast.to_frame().to_parquet(index=False)
     else:
         content = forecast.to_frame().to_csv(index=False)
