@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple, overload
@@ -13,8 +14,9 @@ from torch.nn.functional import dropout
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from grukit.core.errors import ParameterError, must_be
-from grukit.nn.cells.gru import describe
+from grukit.nn.cells.gru import check_flags, describe
 from grukit.ops import gru, gru_trace
+from grukit.ops.transforms import autocast_dtype
 
 
 class GRUTrace(NamedTuple):
@@ -73,7 +75,8 @@ class GRU(nn.Module):
         backend: str | None = None,
     ) -> None:
         super().__init__()
-        _check_arguments(input_size, hidden_size, num_layers, bias, batch_first, dropout)
+        flags = {"bias": bias, "batch_first": batch_first, "reset_after": reset_after}
+        _check_arguments(input_size, hidden_size, num_layers, dropout, flags)
         self.input_size = input_size
         self.hidden_size = hidden_size
         self.num_layers = num_layers
@@ -172,9 +175,12 @@ class GRU(nn.Module):
     ) -> GRUTrace:
         """Gates, memory content and hidden state of one layer and direction at every step.
 
-        Takes the arguments of ``forward``; each part of the record is [T, B, H], laid out as
-        the input. Raises ParameterError if there is no such layer or direction.
+        Takes the arguments of ``forward``, except a PackedSequence, and applies no dropout;
+        each part of the record is [T, B, H], laid out as the input. Raises ParameterError if
+        there is no such layer or direction.
         """
+        if isinstance(input, PackedSequence):
+            raise ParameterError("input must be padded, with lengths=, got a PackedSequence")
         if not 0 <= layer < self.num_layers:
             raise ParameterError(must_be("layer", f"from 0 to {self.num_layers - 1}", layer))
         if reverse not in self._reverses:
@@ -193,11 +199,9 @@ class GRU(nn.Module):
         )
         if input.dim() == 2:
             return GRUTrace(*(part[:, 0] for part in parts))
-        return (
-            GRUTrace(*(part.transpose(0, 1) for part in parts))
-            if self.batch_first
-            else (GRUTrace(*parts))
-        )
+        if self.batch_first:
+            return GRUTrace(*(part.transpose(0, 1) for part in parts))
+        return GRUTrace(*parts)
 
     def extra_repr(self) -> str:
         return f"{self.input_size}, {self.hidden_size}" + describe(
@@ -298,7 +302,8 @@ class GRU(nn.Module):
     def _state(self, x: Tensor, hx: Tensor | None, batch: int) -> Tensor:
         """The initial state, after the checks that torch.nn.GRU makes on input and state."""
         dtype = self.weight_ih_l0.dtype
-        if x.dtype != dtype and not torch.is_autocast_enabled(x.device.type):
+        casts = autocast_dtype(x) is not None
+        if x.dtype != dtype and not casts:
             raise ValueError(
                 f"RNN input dtype ({x.dtype}) does not match weight dtype ({dtype}). "
                 f"Convert input: input.to({dtype}), or convert model: model.to({x.dtype})"
@@ -313,6 +318,8 @@ class GRU(nn.Module):
             return x.new_zeros(expected)
         if hx.shape != expected:
             raise RuntimeError(f"Expected hidden size {expected}, got {list(hx.shape)}")
+        if hx.dtype != x.dtype and not casts:
+            raise RuntimeError(f"hx must be {x.dtype}, as the input, got {hx.dtype}")
         return hx
 
     def _forward_packed(
@@ -321,9 +328,9 @@ class GRU(nn.Module):
         data, batch_sizes, order, inverse = packed
         if data.dim() != 2:
             raise RuntimeError(f"input must have 2 dimensions, got {data.dim()}")
-        if hx is not None and order is not None:
-            hx = hx.index_select(1, order)
         state = self._state(data, hx, batch=int(batch_sizes[0]))
+        if order is not None:
+            state = state.index_select(1, order)
         x, lengths = pad_packed_sequence(PackedSequence(data, batch_sizes))
         output, final = self._run(x, state, lengths.to(x.device), None)
         again = pack_padded_sequence(output, lengths)
@@ -354,17 +361,16 @@ def _checked_lengths(lengths: Tensor | Sequence[int], x: Tensor) -> Tensor:
 
 
 def _check_arguments(
-    input_size: Any, hidden_size: Any, num_layers: Any, bias: Any, batch_first: Any, drop: Any
+    input_size: Any, hidden_size: Any, num_layers: Any, drop: Any, flags: dict[str, Any]
 ) -> None:
     """The checks of torch.nn.GRU, with its types of error."""
-    if not isinstance(drop, (int, float)) or not 0 <= drop <= 1 or isinstance(drop, bool):
+    is_number = isinstance(drop, numbers.Real) and not isinstance(drop, bool)
+    if not is_number or not 0 <= float(drop) <= 1:
         raise ValueError(
             "dropout should be a number in range [0, 1] representing the probability of an "
             f"element being zeroed, got {drop!r}"
         )
-    for name, value in {"bias": bias, "batch_first": batch_first}.items():
-        if not isinstance(value, bool):
-            raise TypeError(f"{name} should be of type bool, got: {type(value).__name__}")
+    check_flags(**flags)
     for name, value in {"input_size": input_size, "hidden_size": hidden_size}.items():
         if not isinstance(value, int):
             raise TypeError(f"{name} should be of type int, got: {type(value).__name__}")
@@ -372,7 +378,7 @@ def _check_arguments(
             raise ValueError(f"{name} must be greater than zero, got {value}")
     if num_layers <= 0:
         raise ValueError(f"num_layers must be greater than zero, got {num_layers}")
-    if drop > 0 and num_layers == 1:
+    if drop and num_layers == 1:
         warnings.warn(
             "dropout acts between layers, so a non-zero dropout expects num_layers greater "
             f"than 1, but got dropout={drop} and num_layers={num_layers}",

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from grukit.ops import gru
+from grukit.ops.transforms import autocast_dtype
 
 
 class GRUCell(nn.Module):
@@ -45,6 +46,7 @@ class GRUCell(nn.Module):
         reset_after: bool = True,
     ) -> None:
         super().__init__()
+        check_flags(reset_after=reset_after)
         self.input_size = input_size
         self.hidden_size = hidden_size
         self.bias = bias
@@ -69,7 +71,8 @@ class GRUCell(nn.Module):
     def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
         """The next state [B, H] or [H] from an input [B, I] or [I] and a state (zero if None).
 
-        Raises ValueError for a wrong number of dimensions, RuntimeError for wrong sizes.
+        Raises ValueError for a wrong number of dimensions, RuntimeError for wrong sizes or
+        dtypes.
         """
         if input.dim() not in (1, 2):
             raise ValueError(f"GRUCell: Expected input to be 1D or 2D, got {input.dim()}D instead")
@@ -90,6 +93,11 @@ class GRUCell(nn.Module):
             raise RuntimeError(
                 f"Expected hidden size {(x.shape[0], self.hidden_size)}, got {list(h.shape)}"
             )
+        for name, tensor in {"input": x, "hx": h}.items():
+            if tensor.dtype != self.weight_ih.dtype and autocast_dtype(x) is None:
+                raise RuntimeError(
+                    f"{name} must be {self.weight_ih.dtype}, as the weights, got {tensor.dtype}"
+                )
         _, h = gru(
             x[None],
             h,
@@ -105,6 +113,13 @@ class GRUCell(nn.Module):
         return f"{self.input_size}, {self.hidden_size}" + describe(
             bias=(self.bias, True), reset_after=(self.reset_after, True)
         )
+
+
+def check_flags(**flags: Any) -> None:
+    """Raise TypeError, as torch does, for a flag that is not a bool."""
+    for name, value in flags.items():
+        if not isinstance(value, bool):
+            raise TypeError(f"{name} should be of type bool, got: {type(value).__name__}")
 
 
 def describe(**settings: tuple[Any, Any]) -> str:

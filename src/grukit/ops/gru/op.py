@@ -193,17 +193,18 @@ def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tenso
 
 def _backward(ctx: Any, d_output: Tensor, d_final: Tensor, _: Tensor) -> tuple[Any, ...]:
     *tensors, hidden_states, reserve = ctx.saved_tensors
-    dx, dh0, dw_ih, dw_hh, db_ih, db_hh = _gru_backward(
-        d_output,
-        d_final,
-        *tensors,
-        hidden_states,
-        reserve,
-        ctx.reset_after,
-        ctx.reverse,
-        ctx.needs_input_grad[0],
-        ctx.backend,
-    )
+    with autocast_off(d_output.device):
+        dx, dh0, dw_ih, dw_hh, db_ih, db_hh = _gru_backward(
+            d_output,
+            d_final,
+            *tensors,
+            hidden_states,
+            reserve,
+            ctx.reset_after,
+            ctx.reverse,
+            ctx.needs_input_grad[0],
+            ctx.backend,
+        )
     has_bias = tensors[4] is not None
     return (
         dx if ctx.needs_input_grad[0] else None,
@@ -228,7 +229,7 @@ def _double_backward(ctx: Any, *cotangents: Tensor) -> tuple[Any, ...]:
     """The vector-Jacobian product of the backward op, through the definition."""
     d_output, d_final, x, h0, w_ih, w_hh, b_ih, b_hh, lengths, resets = ctx.saved_tensors
     graph_goes_on = torch.is_grad_enabled()
-    with torch.enable_grad():
+    with torch.enable_grad(), autocast_off(x.device):
         # An alias of each input, so that a gradient stops there and not further back.
         def alias(tensor: Tensor | None) -> Tensor | None:
             if tensor is None:
