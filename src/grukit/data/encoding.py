@@ -15,8 +15,13 @@ import numpy as np
 from grukit.core.errors import DataError, must_be
 from grukit.data.calendar import Calendar, of_series, show_time
 from grukit.data.frames import Panel
+from grukit.data.values import is_missing
 
 MOST_CATEGORIES = 100
+# Larger values would overflow when squared, in a spread or in a metric.
+LARGEST_VALUE = 1e100
+# A series that varies by less than this share of its size varies by rounding alone.
+_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
@@ -37,24 +42,23 @@ class ColumnEncoder:
     @classmethod
     def fit(cls, name: str, values: np.ndarray) -> ColumnEncoder:
         """Learn from training values: float64 with NaN, or object of str and None."""
+        missing = is_missing(values)
         if values.dtype == object:
-            categories = tuple(sorted({value for value in values if value is not None}))
+            categories = tuple(sorted(set(values[~missing])))
             if len(categories) > MOST_CATEGORIES:
                 wanted = f"of at most {MOST_CATEGORIES} categories"
                 raise DataError(
                     must_be(f"the categorical covariate {name!r}", wanted, len(categories))
                     + "; leave it out or merge rare categories"
                 )
-            return cls(name, categories=categories)
-        known = values[~np.isnan(values)]
-        if not len(known):
-            raise DataError(f"the covariate {name!r} must have at least one value, got none")
-        return cls(
-            name,
-            mean=float(known.mean()),
-            spread=float(known.std()) or 1.0,
-            can_be_missing=len(known) < len(values),
-        )
+            return cls(name, can_be_missing=bool(missing.any()), categories=categories)
+        if missing.all():
+            raise DataError(
+                f"the covariate {name!r} must have at least one value in training, got none; "
+                "leave it out"
+            )
+        _refuse_huge(f"the covariate {name!r}", values)
+        return cls(name, *_center_and_spread(values), can_be_missing=bool(missing.any()))
 
     @property
     def width(self) -> int:
@@ -64,18 +68,28 @@ class ColumnEncoder:
         return 2 if self.can_be_missing else 1
 
     def encode(self, values: np.ndarray) -> np.ndarray:
-        """float32 [n, width], without NaN."""
-        if (values.dtype == object) != (self.categories is not None):
-            was = "numbers" if self.categories is None else "categories"
-            raise DataError(
-                must_be(f"the covariate {self.name!r}", f"{was}, as in training", values.dtype)
-            )
+        """float32 [n, width], without NaN.
+
+        Raises DataError for text where training had numbers, or the other way round.
+        """
+        missing = is_missing(values)
         if self.categories is not None:
+            self._refuse_other_kind("text", values.dtype == object, values[~missing])
             return (values[:, None] == np.array(self.categories, object)).astype(np.float32)
-        missing = np.isnan(values)
-        scaled = np.where(missing, 0.0, (values - self.mean) / self.spread)
-        columns = [scaled, missing] if self.can_be_missing else [scaled]
-        return np.stack(columns, axis=1).astype(np.float32)
+        self._refuse_other_kind("numbers", values.dtype != object, values[~missing])
+        numbers = np.where(missing, self.mean, values).astype(np.float64)
+        _refuse_huge(f"the covariate {self.name!r}", numbers)
+        columns = [(numbers - self.mean) / self.spread]
+        if self.can_be_missing:
+            columns.append(missing)
+        with np.errstate(over="ignore"):
+            return np.stack(columns, axis=1).astype(np.float32)
+
+    def _refuse_other_kind(self, wanted: str, holds: bool, known: np.ndarray) -> None:
+        # Where nothing is known, a table cannot tell numbers from text.
+        if not holds and len(known):
+            what = f"the covariate {self.name!r}"
+            raise DataError(must_be(what, f"{wanted}, as in training", known[0]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,15 +151,22 @@ class Encoded:
             known=self.known[rows],
         )
 
+    def times_after(self, count: int) -> np.ndarray:
+        """The `count` times after the end of each series: datetime64[us] [S, count]."""
+        steps = np.arange(1, count + 1)
+        ends = np.repeat(self.times[self.offsets[1:] - 1], count)
+        times = self.calendar.at(ends, np.tile(steps, len(self.ids)))
+        return times.reshape(len(self.ids), count)
+
     def extended(self, count: int, future: np.ndarray) -> Encoded:
         """With `count` more rows per series, whose target and past covariates are unknown.
 
         future: float32 [S * count, K - calendar features], encoded known-future covariates.
         """
-        times = [self.calendar.after(self.times[stop - 1], count) for stop in self.offsets[1:]]
-        known = np.concatenate([future, self.calendar.features(np.concatenate(times))], axis=1)
+        times = self.times_after(count).ravel()
+        known = np.concatenate([future, self.calendar.features(times)], axis=1)
         added = {
-            "times": np.concatenate(times),
+            "times": times,
             "target": np.full(len(known), np.nan),
             "past": np.zeros((len(known), self.past.shape[1]), np.float32),
             "known": known,
@@ -167,15 +188,16 @@ class PanelEncoder:
 
     @classmethod
     def fit(cls, panel: Panel) -> PanelEncoder:
-        """Learn from a training panel."""
+        """Learn from a training panel; DataError for what cannot be learned from."""
         columns = panel.columns
+        _refuse_huge(f"the target {columns.target!r}", panel.target)
         return cls(
             panel.calendar,
             tuple(ColumnEncoder.fit(name, panel.covariates[name]) for name in columns.past),
             tuple(ColumnEncoder.fit(name, panel.covariates[name]) for name in columns.future),
             tuple(ColumnEncoder.fit(name, panel.static[name]) for name in columns.static),
             {
-                name: _scale_of(panel.target[panel.rows(series)])
+                name: _center_and_spread(panel.target[panel.rows(series)])
                 for series, name in enumerate(panel.ids)
             },
         )
@@ -195,15 +217,20 @@ class PanelEncoder:
         """Columns of a series."""
         return sum(column.width for column in self.static)
 
-    def encode(self, panel: Panel) -> Encoded:
-        """A panel on the same calendar; a series unknown to training has its own scale."""
+    def encode(self, panel: Panel, seen: np.ndarray | None = None) -> Encoded:
+        """A panel on the same calendar.
+
+        seen: int64 [S], how many rows of each series are known when the first forecast is made; a
+            series unknown to training takes its scale from these. By default all.
+
+        Raises DataError for covariates of another kind than in training, and for huge values.
+        """
+        _refuse_huge(f"the target {panel.columns.target!r}", panel.target)
+        rows, series = len(panel.times), len(panel.ids)
+        seen = panel.lengths if seen is None else seen
         scales = [
-            self.scales.get(name) or _scale_of(panel.target[panel.rows(series)])
-            for series, name in enumerate(panel.ids)
-        ]
-        known = [
-            *self._encode_columns(self.future, panel.covariates, len(panel.times)),
-            self.calendar.features(panel.times),
+            self.scales.get(name) or _first_scale(panel.target[panel.rows(at)], seen[at])
+            for at, name in enumerate(panel.ids)
         ]
         return Encoded(
             calendar=self.calendar,
@@ -211,14 +238,15 @@ class PanelEncoder:
             offsets=panel.offsets,
             times=panel.times,
             target=panel.target,
-            past=_side_by_side(
-                self._encode_columns(self.past, panel.covariates, len(panel.times)),
-                len(panel.times),
+            past=_side_by_side(self.past, panel.covariates, rows),
+            known=np.concatenate(
+                [
+                    _side_by_side(self.future, panel.covariates, rows),
+                    self.calendar.features(panel.times),
+                ],
+                axis=1,
             ),
-            known=np.concatenate(known, axis=1),
-            static=_side_by_side(
-                self._encode_columns(self.static, panel.static, len(panel.ids)), len(panel.ids)
-            ),
+            static=_side_by_side(self.static, panel.static, series),
             center=np.array([center for center, _ in scales]),
             spread=np.array([spread for _, spread in scales]),
         )
@@ -228,45 +256,43 @@ class PanelEncoder:
 
         Raises DataError unless `future` has every covariate at every one of these steps.
         """
-        rows = len(after.ids) * count
-        if not self.future:
+        roles, rows = self.future, len(after.ids) * count
+        if not roles:
             return np.empty((rows, 0), np.float32)
-        names = ", ".join(repr(column.name) for column in self.future)
+        names = ", ".join(repr(column.name) for column in roles)
         if future is None:
             raise DataError(
-                f"the forecast needs known-future covariates {names} for the {count} steps after "
-                "the data; pass them as future="
+                f"the known-future covariates {names} must be given for the {count} steps after "
+                "the data, got none; pass a table of them as future="
             )
-        wanted = np.empty(rows, np.int64)
+        times = after.times_after(count)
+        place_of = {name: series for series, name in enumerate(future.ids)}
+        wanted = np.empty(times.shape, np.int64)
         for series, name in enumerate(after.ids):
-            times = after.calendar.after(after.times[after.offsets[series + 1] - 1], count)
-            where = f"the known-future covariates {names}{of_series(name)}"
-            span = f"every step from {show_time(times[0])} to {show_time(times[-1])}"
-            if name not in future.ids:
-                raise DataError(must_be(where, f"given for {span}", "no row"))
-            at = future.rows(future.ids.index(name))
-            place = np.searchsorted(future.times[at], times)
-            found = place < at.stop - at.start
-            found[found] = future.times[at][place[found]] == times[found]
-            if not found.all():
-                lacking = f"no row for {show_time(times[np.argmin(found)])}"
-                raise DataError(must_be(where, f"given for {span}", lacking))
-            wanted[series * count : (series + 1) * count] = at.start + place
-        for column in self.future:
-            values = future.covariates[column.name][wanted]
-            missing = (
-                np.array([value is None for value in values])
-                if values.dtype == object
-                else np.isnan(values)
-            )
-            if missing.any() and not column.can_be_missing:
-                row = wanted[int(np.argmax(missing))]
+            lacking = np.ones(count, bool)
+            if name in place_of:
+                at = future.rows(place_of[name])
+                place = np.searchsorted(future.times[at], times[series])
+                wanted[series] = at.start + place.clip(max=at.stop - at.start - 1)
+                lacking = future.times[wanted[series]] != times[series]
+            if lacking.any():
+                first, last = show_time(times[series, 0]), show_time(times[series, -1])
                 raise DataError(
-                    f"the known-future covariate {column.name!r} must have a value at every step "
-                    f"forecast, got none at {show_time(future.times[row])}"
+                    f"the known-future covariates {names}{of_series(name)} must be given for "
+                    f"every step from {first} to {last}, got no row for "
+                    f"{show_time(times[series, np.argmax(lacking)])}; add it to future="
                 )
-        chosen = {column.name: future.covariates[column.name][wanted] for column in self.future}
-        return _side_by_side(self._encode_columns(self.future, chosen, rows), rows)
+        chosen = {column.name: future.covariates[column.name][wanted.ravel()] for column in roles}
+        for column in roles:
+            missing = is_missing(chosen[column.name])
+            if missing.any() and not column.can_be_missing:
+                series, step = np.unravel_index(np.argmax(missing), times.shape)
+                raise DataError(
+                    f"the known-future covariate {column.name!r}{of_series(after.ids[series])} "
+                    f"must have a value at every step forecast, got none at "
+                    f"{show_time(times[series, step])}; it was never missing in training"
+                )
+        return _side_by_side(roles, chosen, rows)
 
     def to_config(self) -> dict[str, Any]:
         """As JSON values."""
@@ -290,41 +316,56 @@ class PanelEncoder:
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> PanelEncoder:
-        """The inverse of `to_config`."""
+        """The inverse of `to_config`; KeyError, TypeError or ValueError for anything else."""
         roles = {
             role: tuple(
                 ColumnEncoder(
-                    **{
-                        **column,
-                        "categories": None
-                        if column["categories"] is None
-                        else tuple(column["categories"]),
-                    }
+                    name=str(column["name"]),
+                    mean=float(column["mean"]),
+                    spread=float(column["spread"]),
+                    can_be_missing=bool(column["can_be_missing"]),
+                    categories=None
+                    if column["categories"] is None
+                    else tuple(map(str, column["categories"])),
                 )
                 for column in config[role]
             )
             for role in ("past", "future", "static")
         }
-        scales = {name: (center, spread) for name, (center, spread) in config["scales"].items()}
+        scales = {
+            name: (float(center), float(spread))
+            for name, (center, spread) in config["scales"].items()
+        }
         return cls(Calendar(config["freq"]), **roles, scales=scales)
 
-    @staticmethod
-    def _encode_columns(
-        encoders: Sequence[ColumnEncoder], values: Mapping[str, np.ndarray], rows: int
-    ) -> list[np.ndarray]:
-        return [encoder.encode(values[encoder.name]) for encoder in encoders]
 
-
-def _side_by_side(columns: list[np.ndarray], rows: int) -> np.ndarray:
+def _side_by_side(
+    encoders: Sequence[ColumnEncoder], values: Mapping[str, np.ndarray], rows: int
+) -> np.ndarray:
+    columns = [encoder.encode(values[encoder.name]) for encoder in encoders]
     return np.concatenate([np.empty((rows, 0), np.float32), *columns], axis=1)
 
 
-def _scale_of(target: np.ndarray) -> tuple[float, float]:
-    """Mean and standard deviation of what is known; a constant series has spread 1."""
-    known = target[~np.isnan(target)]
+def _center_and_spread(values: np.ndarray) -> tuple[float, float]:
+    """Mean and standard deviation of what is known; spread 1 where nothing varies."""
+    known = values[~np.isnan(values)]
     if not len(known):
         return 0.0, 1.0
-    return float(known.mean()), float(known.std()) or 1.0
+    center, spread = float(known.mean()), float(known.std())
+    return center, spread if spread > _ROUNDING * np.abs(known).max() else 1.0
+
+
+def _first_scale(target: np.ndarray, seen: int) -> tuple[float, float]:
+    """The scale of the rows seen, or of the first value observed later."""
+    observed = ~np.isnan(target)
+    return _center_and_spread(target[: max(seen, int(np.argmax(observed)) + 1)])
+
+
+def _refuse_huge(what: str, values: np.ndarray) -> None:
+    huge = np.abs(values) > LARGEST_VALUE
+    if huge.any():
+        wanted = f"at most {LARGEST_VALUE:g} in size"
+        raise DataError(must_be(what, wanted, float(values[huge][0])) + "; choose another unit")
 
 
 def _offsets(lengths: np.ndarray) -> np.ndarray:

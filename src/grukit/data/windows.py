@@ -11,8 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from grukit.core.errors import DataError
+from grukit.data.calendar import of_series
 from grukit.data.encoding import Encoded
 
 # A window that hardly moves is not blown up to more than this many times its series' spread.
@@ -22,10 +24,26 @@ WINDOW_COLUMNS, WINDOW_SCALE_COLUMNS = 3, 2
 
 
 @dataclass(frozen=True)
+class WindowShape:
+    """What a window holds, and in which units.
+
+    lookback, horizon: L and H, in steps.
+    scale_by_window: centre and scale by the window's own mean and spread, not the series'.
+    differencing: forecast the change from the last value this many steps before; 0 the value.
+    """
+
+    lookback: int
+    horizon: int
+    scale_by_window: bool
+    differencing: int
+
+
+@dataclass(frozen=True)
 class WindowBatch:
     """B windows as tensors; targets and base in units of the window's own scale.
 
-    past:     [B, L, P] scaled target, whether it is observed, its change, covariates, calendar.
+    past:     [B, L, P] scaled target, whether it is observed, its change over `differencing` steps
+              (or one) within the window, past covariates, then what `future` has.
     future:   [B, H, K] what is known ahead.
     static:   [B, C] of the series, and under window scaling the window's place in its series.
     base:     [B, H] what the network's output is added to: the last value of the same phase under
@@ -45,33 +63,18 @@ class WindowBatch:
 
 
 class Windows:
-    """The windows of `encoded` at `origins`, as training data.
+    """The windows of `encoded` at `origins` (int64 [N], from `origins`), as training data."""
 
-    lookback, horizon: L and H, in steps.
-    scale_by_window: centre and scale by the window's own mean and spread, not the series'.
-    differencing: forecast the change from the last value this many steps before; 0 the value.
-    origins: int64 [N], from `origins`.
-    """
-
-    def __init__(
-        self,
-        encoded: Encoded,
-        origins: np.ndarray,
-        *,
-        lookback: int,
-        horizon: int,
-        scale_by_window: bool,
-        differencing: int,
-    ) -> None:
+    def __init__(self, encoded: Encoded, origins: np.ndarray, shape: WindowShape) -> None:
         self.origins = torch.as_tensor(origins)
-        self.lookback, self.horizon = lookback, horizon
-        self.scale_by_window, self.differencing = scale_by_window, differencing
+        self.lookback, self.horizon = shape.lookback, shape.horizon
+        self.scale_by_window, self.differencing = shape.scale_by_window, shape.differencing
         series = encoded.series_of_row
         center, spread = encoded.center[series], encoded.spread[series]
         scaled = (encoded.target - center) / spread
         self._observed = torch.as_tensor(~np.isnan(scaled))
-        self._target = torch.as_tensor(np.nan_to_num(scaled).astype(np.float32))
-        self._change = torch.as_tensor(_change(scaled, encoded.position, differencing or 1))
+        with np.errstate(over="ignore"):
+            self._target = torch.as_tensor(np.nan_to_num(scaled).astype(np.float32))
         self._known = torch.as_tensor(encoded.known)
         self._covariates = torch.as_tensor(np.concatenate([encoded.past, encoded.known], axis=1))
         self._series = torch.as_tensor(series)
@@ -90,16 +93,15 @@ class Windows:
         observed, values = self._observed[behind], self._target[behind]
         series = self._series[origin[:, 0]]
         center, spread = self._center[series], self._spread[series]
-        static, change = self._static[series], self._change[behind]
-        target = self._target[ahead]
+        static, target = self._static[series], self._target[ahead]
         if self.scale_by_window:
             middle, width = _window_scale(values, observed)
             values = torch.where(observed, (values - middle) / width, 0.0)
-            change = change / width
             target = (target - middle) / width
             static = torch.cat([static, middle, width.log()], dim=1)
             center = center + spread * middle[:, 0]
             spread = spread * width[:, 0]
+        change = _change(values, observed, self.differencing or 1)
         past = torch.stack([values, observed.float(), change], dim=-1)
         return WindowBatch(
             past=torch.cat([past, self._covariates[behind]], dim=-1),
@@ -117,16 +119,12 @@ class Windows:
         lag = self.differencing
         if not lag:
             return base
-        steps = torch.arange(self.lookback)
-        last = torch.where(observed, steps, -1).amax(dim=1, keepdim=True)
-        latest = values.gather(1, last.clamp(min=0))
-        season = latest.expand(-1, lag).clone()
-        # The newest observed value of each phase, from the oldest season to the newest.
-        for start in range(self.lookback % lag, self.lookback, lag):
-            season = torch.where(
-                observed[:, start : start + lag], values[:, start : start + lag], season
-            )
-        return season[:, torch.arange(self.horizon) % lag]
+        padding = (-self.lookback % lag, 0)
+        seasons = pad(values, padding).unflatten(1, (-1, lag))
+        known = pad(observed, padding).unflatten(1, (-1, lag))
+        of_phase, newest = _last_known(seasons, known)
+        last, _ = _last_known(values[..., None], observed[..., None])
+        return torch.where(newest >= 0, of_phase, last)[:, torch.arange(self.horizon) % lag]
 
 
 def origins(
@@ -142,7 +140,7 @@ def origins(
 
     from_row, to_row: int64 [S], the horizon of a window of series s lies in the rows
         ``from_row[s]:to_row[s]`` counted within the series; by default anywhere.
-    stride: steps from one origin to the next, counted from `from_row`.
+    stride: steps from one origin to the next, counted in each series from its first possible one.
     """
     observed = ~np.isnan(encoded.target)
     seen = np.concatenate([[0], np.cumsum(observed)])
@@ -159,18 +157,14 @@ def origins(
     return np.concatenate(found).astype(np.int64)
 
 
-def check_lengths(encoded: Encoded, at_least: int, why: str) -> None:
+def check_lengths(ids: tuple[str, ...], lengths: np.ndarray, at_least: int, why: str) -> None:
     """Raise DataError naming the series with fewer than `at_least` rows."""
-    short = [
-        f"{name or 'the series'} ({length})"
-        for name, length in zip(encoded.ids, encoded.lengths, strict=True)
-        if length < at_least
-    ]
-    if short:
-        listed = ", ".join(short[:5]) + (f" and {len(short) - 5} more" if len(short) > 5 else "")
+    short = np.flatnonzero(lengths < at_least)
+    if len(short):
+        listed = ", ".join(f"{lengths[at]}{of_series(ids[at])}" for at in short[:5])
+        more = f" and {len(short) - 5:,} more" if len(short) > 5 else ""
         raise DataError(
-            f"every series must have at least {at_least} rows ({why}), got {listed}; lower "
-            "lookback or horizon, or leave these series out"
+            f"every series must have at least {at_least} rows {why}, got {listed}{more}"
         )
 
 
@@ -182,9 +176,19 @@ def _window_scale(values: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:
     return middle, width.clamp(min=1 / LARGEST_MAGNIFICATION)
 
 
-def _change(scaled: np.ndarray, position: np.ndarray, lag: int) -> np.ndarray:
-    """float32 [rows]: change over `lag` steps within a series, 0 where it is not known."""
-    change = np.zeros(len(scaled), np.float32)
-    change[lag:] = np.nan_to_num(scaled[lag:] - scaled[:-lag])
-    change[position < lag] = 0
+def _change(values: Tensor, observed: Tensor, lag: int) -> Tensor:
+    """[B, L]: the change over `lag` steps, 0 where one of its ends is unknown or before the window.
+
+    Nothing before the window may enter: at the end of the data a forecast has no more than that.
+    """
+    change = torch.zeros_like(values)
+    both = observed[:, lag:] & observed[:, :-lag]
+    change[:, lag:] = torch.where(both, values[:, lag:] - values[:, :-lag], 0.0)
     return change
+
+
+def _last_known(values: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+    """Of [B, n, m]: the last known value along n [B, m], and its place [B, m], -1 without one."""
+    place = torch.arange(values.shape[1])[:, None]
+    newest = torch.where(known, place, -1).amax(dim=1)
+    return values.gather(1, newest.clamp(min=0)[:, None])[:, 0], newest

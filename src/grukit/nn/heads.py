@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
+
+from grukit.core.errors import ParameterError, must_be
 
 
 class QuantileHead(nn.Module):
@@ -16,11 +19,15 @@ class QuantileHead(nn.Module):
     >>> head(torch.zeros(4, 8)).shape
     torch.Size([4, 3])
 
-    levels: rising, 0.5 among them.
+    levels: rising between 0 and 1, 0.5 among them; ParameterError otherwise.
     """
 
     def __init__(self, features: int, levels: Sequence[float]) -> None:
         super().__init__()
+        steps = [high - low for low, high in pairwise((0.0, *levels, 1.0))]
+        if 0.5 not in levels or min(steps) <= 0:
+            wanted = "numbers rising strictly between 0 and 1, 0.5 among them"
+            raise ParameterError(must_be("levels", wanted, tuple(levels)))
         self.median = list(levels).index(0.5)
         self.linear = nn.Linear(features, len(levels))
 

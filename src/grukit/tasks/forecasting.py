@@ -3,44 +3,49 @@
 from __future__ import annotations
 
 import json
+import numbers
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import safetensors
 import safetensors.torch
 import torch
 
 from grukit.core.errors import DataError, Interrupted, ModelFolderError, ParameterError, must_be
 from grukit.core.model_folder import read_model_folder, write_model_folder
-from grukit.core.rules import check, each, integer, number, one_of, optional, text
-from grukit.data.calendar import as_time, show_time
+from grukit.core.rules import Rule, check, each, integer, number, one_of, optional, text
+from grukit.data.calendar import as_time, of_series, show_time
 from grukit.data.encoding import Encoded, PanelEncoder
 from grukit.data.frames import Columns, Panel, to_panel
+from grukit.data.values import is_missing
 from grukit.data.windows import (
     WINDOW_COLUMNS,
     WINDOW_SCALE_COLUMNS,
     WindowBatch,
     Windows,
+    WindowShape,
     check_lengths,
     origins,
 )
-from grukit.evaluation.backtest import backtest, baselines, fit_baselines, series_scales
-from grukit.evaluation.baselines import FittedBaseline
+from grukit.evaluation.backtest import fit_baselines, series_scales
 from grukit.nn.encoder_decoder import DirectForecaster
 from grukit.results import Columns as AnswerColumns
 from grukit.results import Evaluation, Forecast, check_levels
 from grukit.tasks.base import Estimator
+from grukit.tasks.forecast_model import ForecastModel
 from grukit.tasks.model_card import model_card
-from grukit.training.fit import FitConfig, LossSum, fit
+from grukit.training.fit import FitConfig, FitResult, LossSum, fit
 from grukit.training.losses import pinball_loss
 
 if TYPE_CHECKING:
     from grukit.plots.forecast import ForecastDisplay
 
 LEVELS = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975)
-_BATCH = 1024
+# The default lookback is three seasons, within these bounds.
+SHORTEST_LOOKBACK, LONGEST_LOOKBACK = 16, 336
 _RULES = {
     "horizon": integer(at_least=1),
     "lookback": optional(integer(at_least=1)),
@@ -57,6 +62,9 @@ _RULES = {
     "dropout": number(at_least=0, below=1),
     "scaling": one_of("series", "window"),
     "differencing": integer(at_least=0),
+    "training": Rule(
+        "None or a FitConfig", lambda value: value is None or isinstance(value, FitConfig)
+    ),
     "seed": integer(at_least=0),
 }
 
@@ -77,7 +85,8 @@ class Forecaster(Estimator):
     CSV or Parquet file. Gaps in time and missing values are masked, and counted in ``report_``.
 
     horizon: how many steps ahead to forecast.
-    lookback: how many steps back to look; by default the larger of three seasons and the horizon.
+    lookback: how many steps back to look; by default three seasons (from 16 to 336 steps) or the
+        horizon, whichever is more, but no more than a third of the shortest series.
     time, target, series: names of these columns; without a series column there is one series.
     freq: the step, as a pandas frequency ("h", "D", "B", "MS", ...); inferred by default.
     past_covariates: columns known up to the present; future_covariates: known ahead as well;
@@ -91,9 +100,11 @@ class Forecaster(Estimator):
     training: how to train.
     seed: decides initial weights, batch order and dropout; the same seed gives the same model.
 
-    After ``fit``: ``network_``, ``history_`` (losses of each epoch), ``report_`` (what the data
-    lacked), ``validation_`` (the model beside baselines on the windows that training was stopped
-    by, None without), ``lookback_``, ``season_`` and ``trained_until_``, the last time seen.
+    After ``fit`` or ``load``: ``network_``, ``lookback_``, ``season_`` and ``trained_until_``, the
+    last time seen. After ``fit`` alone: ``history_`` (losses of each epoch), ``report_`` (what the
+    data lacked) and ``validation_`` (the model beside baselines on the windows that training was
+    stopped by, None without). An interrupted ``fit`` leaves the best weights so far, ready for
+    ``predict`` and ``save``, but no ``history_`` and no ``validation_``.
     """
 
     def __init__(
@@ -156,51 +167,61 @@ class Forecaster(Estimator):
         """
         self._check_params()
         panel = to_panel(data, self._columns, self.freq)
-        cutoff = _cutoff(panel, validation)
-        self._encoder = PanelEncoder.fit(panel if cutoff is None else panel.before(cutoff))
-        encoded = self._encoder.encode(panel)
-        self.season_ = panel.calendar.season
-        self.lookback_ = self.lookback or max(3 * self.season_, self.horizon)
-        if self.differencing > self.lookback_:
-            wanted = f"at most lookback, {self.lookback_}"
-            raise ParameterError(must_be("differencing", wanted, self.differencing))
-        check_lengths(encoded, self.lookback_ + self.horizon, "lookback + horizon")
-        self.report_ = panel.report
-        self.trained_until_ = panel.times.max()
-        self._context = encoded.tail(self.lookback_)
-        self._series_column = panel.columns.series
-
-        cut = None if cutoff is None else _rows_before(encoded, cutoff)
-        learn = self._origins(encoded, "training", to_row=cut)
-        judge = None if cut is None else self._origins(encoded, "validation", from_row=cut)
-        learned = encoded if cutoff is None else self._encoder.encode(panel.before(cutoff))
-        self._scales = dict(
-            zip(learned.ids, series_scales(learned, self.season_).tolist(), strict=True)
+        season = panel.calendar.season
+        shape = self._shape(self.lookback or default_lookback(season, self.horizon, panel.lengths))
+        check_lengths(
+            panel.ids,
+            panel.lengths,
+            shape.lookback + shape.horizon,
+            f"(lookback + horizon, {shape.lookback} + {shape.horizon}; lower them, or leave short "
+            "series out)",
         )
-        self._baselines = fit_baselines(
-            encoded, learn, self.lookback_, self.horizon, self.season_, self.levels
+        cut = panel.lengths
+        learned = panel
+        if validation is not None:
+            time = _cutoff(panel, validation, self.horizon)
+            cut, learned = _rows_before(panel, time), panel.before(time)
+        encoder = PanelEncoder.fit(learned)
+        encoded = encoder.encode(panel, seen=np.maximum(cut, shape.lookback))
+        learn = _origins(encoded, shape, "training", to_row=cut)
+        judge = None
+        if validation is not None:
+            judge = _origins(encoded, shape, "validation", from_row=cut)
+        scales = series_scales(encoded, season, cut)
+        model = ForecastModel(
+            network=self._new_network(encoder),
+            encoder=encoder,
+            shape=shape,
+            levels=tuple(self.levels),
+            season=season,
+            baselines=fit_baselines(
+                encoded, learn, scales, shape.lookback, shape.horizon, season, self.levels
+            ),
+            scales={
+                name: float(scale)
+                for name, scale, rows in zip(panel.ids, scales, cut, strict=True)
+                if rows
+            },
+            context=encoded.tail(shape.lookback),
+            series_column=panel.columns.series,
+            trained_until=panel.times.max(),
         )
-
-        network = self._new_network()
         try:
             result = fit(
-                network,
+                model.network,
                 self._loss,
-                self._windows(encoded, learn),
-                None if judge is None else self._windows(encoded, judge),
+                Windows(encoded, learn, shape),
+                None if judge is None else Windows(encoded, judge, shape),
                 self.training,
                 seed=self.seed,
                 checkpoint=checkpoint,
                 resume=resume,
-                settings=self._settings(),
+                settings={k: v for k, v in self._settings().items() if k != "training"},
             )
         except Interrupted:
-            self.network_ = network
+            self._become(model, panel, None, None)
             raise
-        self.network_ = network
-        self.history_ = result.history
-        self.validation_ = None if judge is None else self._score(encoded, judge)
-        self._card = model_card(self, panel, result)
+        self._become(model, panel, result, None if judge is None else model.score(encoded, judge))
         return self
 
     def predict(self, data: Any = None, future: Any = None) -> Forecast:
@@ -210,29 +231,28 @@ class Forecaster(Estimator):
             goes on from the end of the training data.
         future: a table of the known-future covariates at the steps forecast.
 
-        Raises DataError if the data does not reach back far enough, or a known-future covariate
-        is missing.
+        Raises DataError if the data does not reach back far enough, has nothing observed there,
+        or a known-future covariate is missing.
         """
         self._check_fitted()
-        context, series_column = self._context, self._series_column
+        model, encoder = self._model, self._model.encoder
+        context, series_column = model.context, model.series_column
         if data is not None:
-            panel = to_panel(data, self._columns, self._encoder.calendar.freq)
-            check_lengths(self._encoder.encode(panel), self.lookback_, "lookback")
-            context = self._encoder.encode(panel).tail(self.lookback_)
-            series_column = panel.columns.series
-        ahead = None
-        if future is not None:
-            ahead = to_panel(
-                future, self._columns, self._encoder.calendar.freq, target_required=False
-            )
-        known = self._encoder.encode_future(ahead, context, self.horizon)
-        extended = context.extended(self.horizon, known)
-        at = extended.offsets[1:] - self.horizon
+            panel = self._read(data)
+            lookback = model.shape.lookback
+            check_lengths(panel.ids, panel.lengths, lookback, "to look back on; give a longer past")
+            _check_covariates_seen(panel, encoder, lookback)
+            context, series_column = encoder.encode(panel).tail(lookback), panel.columns.series
+        _check_target_seen(context, self.target)
+        ahead = None if future is None else self._read(future, target_required=False)
+        horizon = model.shape.horizon
+        extended = context.extended(horizon, encoder.encode_future(ahead, context, horizon))
+        at = extended.offsets[1:] - horizon
         return Forecast(
             series=context.ids,
-            times=extended.times[at[:, None] + np.arange(self.horizon)],
-            levels=tuple(self.levels),
-            values=self._quantiles(extended, at),
+            times=extended.times[at[:, None] + np.arange(horizon)],
+            levels=model.levels,
+            values=model.quantiles(extended, at),
             columns=AnswerColumns(series_column, self.time, self.target),
         )
 
@@ -247,21 +267,21 @@ class Forecaster(Estimator):
         """
         self._check_fitted()
         check({"stride": stride}, {"stride": integer(at_least=1)})
-        panel = to_panel(data, self._columns, self._encoder.calendar.freq)
-        encoded = self._encoder.encode(panel)
-        first = self._encoder.calendar.after(self.trained_until_, 1)[0] if start is None else start
-        if panel.times.max() < as_time(first, "start"):
+        model = self._model
+        if start is None:
+            first = model.encoder.calendar.after(model.trained_until, 1)[0]
+        else:
+            first = as_time(start, "start")
+        panel = self._read(data)
+        if panel.times.max() < first:
             raise DataError(
                 f"the data must go on after {show_time(first)}, got rows up to "
                 f"{show_time(panel.times.max())}; give later data, or an earlier start"
             )
-        at = self._origins(
-            encoded,
-            "evaluation",
-            from_row=_rows_before(encoded, as_time(first, "start")),
-            stride=stride,
-        )
-        return self._score(encoded, at)
+        before = _rows_before(panel, first)
+        encoded = model.encoder.encode(panel, seen=np.maximum(before, model.shape.lookback))
+        at = _origins(encoded, model.shape, "evaluation", from_row=before, stride=stride)
+        return model.score(encoded, at)
 
     def plot(
         self, forecast: Forecast, data: Any = None, *, unit: str | None = None, title: str = ""
@@ -273,18 +293,14 @@ class Forecaster(Estimator):
         from grukit.plots.forecast import ForecastDisplay
 
         self._check_fitted()
-        context = self._context
-        if data is not None:
-            context = self._encoder.encode(
-                to_panel(data, self._columns, self._encoder.calendar.freq)
-            )
+        known = self._model.context if data is None else self._read(data)
         history, truth = {}, np.full(forecast.times.shape, np.nan)
         for row, name in enumerate(forecast.series):
-            if name not in context.ids:
+            if name not in known.ids:
                 continue
-            at = context.ids.index(name)
-            rows = slice(int(context.offsets[at]), int(context.offsets[at + 1]))
-            times, target = context.times[rows], context.target[rows]
+            at = known.ids.index(name)
+            rows = slice(int(known.offsets[at]), int(known.offsets[at + 1]))
+            times, target = known.times[rows], known.target[rows]
             before = times < forecast.times[row, 0]
             history[name] = (times[before], target[before])
             place = np.searchsorted(times, forecast.times[row]).clip(max=len(times) - 1)
@@ -300,30 +316,9 @@ class Forecaster(Estimator):
     def save(self, path: str | Path) -> None:
         """Write the model folder in one switch; an error or a crash leaves an older one whole."""
         self._check_fitted()
-        tensors = {
-            f"network.{name}": value.detach().cpu().contiguous()
-            for name, value in self.network_.state_dict().items()
-        }
-        for name in _CONTEXT_ARRAYS:
-            array = getattr(self._context, name)
-            if array.dtype.kind == "M":
-                array = array.astype("datetime64[us]").view(np.int64)
-            tensors[f"context.{name}"] = torch.as_tensor(np.ascontiguousarray(array))
-        for fitted in self._baselines:
-            tensors[f"baseline.{fitted.name}"] = torch.as_tensor(fitted.residuals)
-        config = {
-            "task": "forecast",
-            "settings": self._settings(),
-            "training": None if self.training is None else _jsonable(asdict(self.training)),
-            "encoder": self._encoder.to_config(),
-            "lookback": self.lookback_,
-            "season": self.season_,
-            "trained_until": str(self.trained_until_),
-            "series_column": self._series_column,
-            "series": list(self._context.ids),
-            "scales": self._scales,
-        }
-        write_model_folder(path, config, safetensors.torch.save(tensors), {"README.md": self._card})
+        config, weights = self._model.to_folder()
+        config = {"task": "forecast", "settings": self._trained_with, **config}
+        write_model_folder(path, config, weights, {"README.md": self._card})
 
     @classmethod
     def load(cls, path: str | Path) -> Forecaster:
@@ -339,46 +334,59 @@ class Forecaster(Estimator):
                 must_be(f"the task of the model in {path}", "'forecast'", config.get("task"))
             )
         try:
-            return cls._restore(config, safetensors.torch.load(folder.weights), folder.texts)
-        except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
-            raise ModelFolderError(f"the model folder {path} is damaged: {error}") from error
-
-    @classmethod
-    def _restore(
-        cls, config: dict[str, Any], tensors: dict[str, torch.Tensor], texts: dict[str, str]
-    ) -> Forecaster:
-        training = config["training"]
-        settings: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in config["settings"].items()
-        }
-        self = cls(**settings, training=None if training is None else FitConfig(**training))
-        self._check_params()
-        self._encoder = PanelEncoder.from_config(config["encoder"])
-        self.lookback_, self.season_ = int(config["lookback"]), int(config["season"])
-        self.trained_until_ = np.datetime64(config["trained_until"], "us")
-        self._series_column = config["series_column"]
-        self._scales = {name: float(scale) for name, scale in config["scales"].items()}
-        arrays = {name: tensors[f"context.{name}"].numpy() for name in _CONTEXT_ARRAYS}
-        arrays["times"] = arrays["times"].view("datetime64[us]")
-        self._context = Encoded(
-            calendar=self._encoder.calendar, ids=tuple(config["series"]), **arrays
-        )
-        self._baselines = tuple(
-            FittedBaseline(rule, tuple(self.levels), tensors[f"baseline.{rule.name}"].numpy())
-            for rule in baselines(self.season_)
-        )
-        self.network_ = self._new_network()
-        self.network_.load_state_dict(
-            {
-                name.removeprefix("network."): value
-                for name, value in tensors.items()
-                if name.startswith("network.")
+            settings: dict[str, Any] = {
+                name: tuple(value) if isinstance(value, list) else value
+                for name, value in config["settings"].items()
             }
-        )
-        self.network_.eval()
-        self._card = texts["README.md"]
+            if settings["training"] is not None:
+                settings["training"] = FitConfig(**settings["training"])
+            self = cls(**settings)
+            self._check_params()
+            model = ForecastModel.from_folder(
+                config,
+                safetensors.torch.load(folder.weights),
+                self._shape(int(config["lookback"])),
+                tuple(self.levels),
+                self._new_network,
+            )
+            self._remember(model, folder.texts["README.md"])
+        except (
+            ArithmeticError,
+            AttributeError,
+            LookupError,
+            RuntimeError,
+            TypeError,
+            ValueError,
+            safetensors.SafetensorError,
+        ) as error:
+            raise ModelFolderError(f"the model folder {path} is damaged: {error}") from error
         return self
+
+    def _become(
+        self,
+        model: ForecastModel,
+        panel: Panel,
+        result: FitResult | None,
+        scores: Evaluation | None,
+    ) -> None:
+        """Take over what was learned; a fit that fails before this leaves the estimator as it was.
+
+        result, scores: None after an interruption, scores also without validation.
+        """
+        self._remember(model, model_card(model, panel, result, scores))
+        self.report_, self.validation_ = panel.report, scores
+        self.history_ = () if result is None else result.history
+
+    def _remember(self, model: ForecastModel, card: str) -> None:
+        self._model, self._card, self._trained_with = model, card, self._settings()
+        self.network_ = model.network
+        self.lookback_, self.season_ = model.shape.lookback, model.season
+        self.trained_until_ = model.trained_until
+
+    def _read(self, data: Any, target_required: bool = True) -> Panel:
+        """A table on the frequency trained on."""
+        freq = self._model.encoder.calendar.freq
+        return to_panel(data, self._columns, freq, target_required=target_required)
 
     @property
     def _columns(self) -> Columns:
@@ -397,18 +405,28 @@ class Forecaster(Estimator):
             raise ParameterError(must_be("levels", "a list with 0.5 in it", tuple(self.levels)))
 
     def _settings(self) -> dict[str, Any]:
-        """The constructor's arguments but `training`, as JSON values."""
-        return _jsonable({k: v for k, v in self.get_params().items() if k != "training"})
+        """The constructor's arguments as JSON values."""
 
-    def _new_network(self) -> DirectForecaster:
-        encoder = self._encoder
+        def plain(value: Any) -> Any:
+            return value.item() if isinstance(value, np.generic) else str(value)
+
+        training = None if self.training is None else asdict(self.training)
+        return json.loads(json.dumps({**self.get_params(), "training": training}, default=plain))
+
+    def _shape(self, lookback: int) -> WindowShape:
+        if self.differencing > lookback:
+            wanted = f"at most the lookback, {lookback}"
+            raise ParameterError(must_be("differencing", wanted, self.differencing))
+        return WindowShape(lookback, self.horizon, self.scaling == "window", self.differencing)
+
+    def _new_network(self, encoder: PanelEncoder) -> DirectForecaster:
+        by_window = self.scaling == "window"
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.seed)
+            torch.default_generator.manual_seed(self.seed)
             return DirectForecaster(
                 past_size=WINDOW_COLUMNS + encoder.past_width + encoder.known_width,
                 known_size=encoder.known_width,
-                static_size=encoder.static_width
-                + (WINDOW_SCALE_COLUMNS if self.scaling == "window" else 0),
+                static_size=encoder.static_width + (WINDOW_SCALE_COLUMNS if by_window else 0),
                 horizon=self.horizon,
                 levels=self.levels,
                 hidden_size=self.hidden_size,
@@ -416,97 +434,80 @@ class Forecaster(Estimator):
                 dropout=self.dropout,
             )
 
-    def _windows(self, encoded: Encoded, at: np.ndarray) -> Windows:
-        return Windows(
-            encoded,
-            at,
-            lookback=self.lookback_,
-            horizon=self.horizon,
-            scale_by_window=self.scaling == "window",
-            differencing=self.differencing,
-        )
-
-    def _origins(self, encoded: Encoded, purpose: str, **bounds: Any) -> np.ndarray:
-        found = origins(encoded, self.lookback_, self.horizon, **bounds)
-        if not len(found):
-            raise DataError(
-                f"the {purpose} part of the data must hold at least one window of "
-                f"{self.lookback_} steps of lookback and {self.horizon} of horizon with something "
-                "observed in both, got none; lower them, give more data, or change the split"
-            )
-        return found
-
     def _loss(self, network: DirectForecaster, batch: WindowBatch) -> LossSum:
         change = network(batch.past, batch.future, batch.static)
         levels = torch.tensor(self.levels, dtype=change.dtype, device=change.device)
         return pinball_loss(change, batch.target - batch.base, levels, batch.observed)
 
-    def _quantiles(self, encoded: Encoded, at: np.ndarray) -> np.ndarray:
-        """float64 [N, H, Q] in units of the data."""
-        windows = self._windows(encoded, at)
-        network = self.network_.eval()
-        device = next(network.parameters()).device
-        parts = []
-        with torch.no_grad():
-            for indices in torch.arange(len(at)).split(_BATCH):
-                batch = windows.batch(indices)
-                inputs = (batch.past, batch.future, batch.static)
-                scaled = network(*(part.to(device) for part in inputs)).cpu().double()
-                scaled = scaled + batch.base[..., None]
-                parts.append(batch.center[:, None, None] + batch.spread[:, None, None] * scaled)
-        values = torch.cat(parts).numpy()
-        if not np.isfinite(values).all():
-            raise DataError(
-                "the forecast is not finite: the data lies too far from what was trained on"
-            )
-        return values
 
-    def _score(self, encoded: Encoded, at: np.ndarray) -> Evaluation:
-        return backtest(
-            "grukit GRU",
-            encoded,
-            at,
-            self._quantiles(encoded, at),
-            self._baselines,
-            self._scales,
-            self.lookback_,
-            self.season_,
-            self.levels,
+def default_lookback(season: int, horizon: int, lengths: np.ndarray) -> int:
+    """Three seasons within bounds, at least the horizon, at most a third of the shortest series.
+
+    >>> default_lookback(season=24, horizon=48, lengths=np.array([5000, 1000]))
+    72
+    >>> default_lookback(season=1, horizon=3, lengths=np.array([30]))
+    10
+    """
+    wanted = max(min(max(3 * season, SHORTEST_LOOKBACK), LONGEST_LOOKBACK), horizon)
+    return max(1, min(wanted, int(lengths.min()) // 3))
+
+
+def _cutoff(panel: Panel, validation: Any, horizon: int) -> np.datetime64:
+    """The time from which rows are for validation; a share is at least one horizon."""
+    if isinstance(validation, numbers.Real) and not isinstance(validation, bool):
+        check({"validation": validation}, {"validation": number(above=0, below=1)})
+        times = np.sort(panel.times)
+        share = times[min(int(len(times) * (1 - float(validation))), len(times) - 1)]
+        latest = int(np.argmax(panel.times[panel.offsets[1:] - 1]))
+        return min(share, panel.times[panel.offsets[latest + 1] - horizon])
+    time = as_time(validation, "validation")
+    if time <= panel.times.min():
+        raise DataError(
+            f"validation must leave earlier rows to learn from, got {show_time(time)} for data "
+            f"from {show_time(panel.times.min())}"
+        )
+    return time
+
+
+def _origins(encoded: Encoded, shape: WindowShape, part: str, **bounds: Any) -> np.ndarray:
+    found = origins(encoded, shape.lookback, shape.horizon, **bounds)
+    if not len(found):
+        raise DataError(
+            f"the {part} part of the data must hold at least one window of {shape.lookback} steps "
+            f"of lookback and {shape.horizon} of horizon with something observed in both, got "
+            "none; lower them, give more data, or change the split"
+        )
+    return found
+
+
+def _rows_before(rows: Panel | Encoded, time: np.datetime64) -> np.ndarray:
+    """int64 [S]: how many rows of each series are earlier than `time`."""
+    earlier = np.concatenate([[0], np.cumsum(rows.times < time)])
+    return np.diff(earlier[rows.offsets])
+
+
+def _check_target_seen(context: Encoded, target: str) -> None:
+    """Raise DataError naming a series with nothing observed to forecast from."""
+    seen = np.add.reduceat(~np.isnan(context.target), context.offsets[:-1], dtype=np.int64)
+    if not seen.all():
+        name, rows = context.ids[int(np.argmin(seen))], int(context.lengths[np.argmin(seen)])
+        raise DataError(
+            f"the target {target!r}{of_series(name)} must have a value among its last {rows} "
+            "rows, the lookback, got only missing ones; give a past with values, or leave the "
+            "series out"
         )
 
 
-_CONTEXT_ARRAYS = (
-    "offsets",
-    "times",
-    "target",
-    "past",
-    "known",
-    "static",
-    "center",
-    "spread",
-)
-
-
-def _cutoff(panel: Panel, validation: Any) -> np.datetime64 | None:
-    """The time from which rows are for validation."""
-    if validation is None:
-        return None
-    if isinstance(validation, (int, float)) and not isinstance(validation, bool):
-        check({"validation": validation}, {"validation": number(above=0, below=1)})
-        times = np.sort(panel.times)
-        return times[int(len(times) * (1 - validation))]
-    return as_time(validation, "validation")
-
-
-def _rows_before(encoded: Encoded, time: np.datetime64) -> np.ndarray:
-    """int64 [S]: how many rows of each series are earlier than `time`."""
-    return np.array(
-        [
-            np.searchsorted(encoded.times[start:stop], time)
-            for start, stop in zip(encoded.offsets[:-1], encoded.offsets[1:], strict=True)
-        ]
-    )
-
-
-def _jsonable(values: dict[str, Any]) -> dict[str, Any]:
-    return json.loads(json.dumps(values, default=str))
+def _check_covariates_seen(panel: Panel, encoder: PanelEncoder, lookback: int) -> None:
+    """Raise DataError for a past covariate without a value that training always had."""
+    for column in encoder.past:
+        if column.can_be_missing:
+            continue
+        known = ~is_missing(panel.covariates[column.name])
+        for name, stop in zip(panel.ids, panel.offsets[1:], strict=True):
+            if not known[stop - lookback : stop].any():
+                raise DataError(
+                    f"the past covariate {column.name!r}{of_series(name)} must have a value among "
+                    f"its last {lookback} rows, the lookback, got only missing ones; it was never "
+                    "missing in training"
+                )

@@ -9,29 +9,36 @@ from grukit.data.calendar import show_time
 
 if TYPE_CHECKING:
     from grukit.data.frames import Panel
-    from grukit.tasks.forecasting import Forecaster
+    from grukit.results import Evaluation
+    from grukit.tasks.forecast_model import ForecastModel
     from grukit.training.fit import FitResult
 
 
-def model_card(model: Forecaster, panel: Panel, result: FitResult) -> str:
-    """The card of a forecaster just trained on `panel`."""
-    parameters = sum(parameter.numel() for parameter in model.network_.parameters())
+def model_card(
+    model: ForecastModel, panel: Panel, result: FitResult | None, scores: Evaluation | None
+) -> str:
+    """The card of a forecaster just trained on `panel`; an interrupted run has no result."""
+    parameters = sum(parameter.numel() for parameter in model.network.parameters())
     covariates = panel.columns.past + panel.columns.future + panel.columns.static
-    validation = model.validation_
-    if validation is None:
-        scores = "No validation data: the weights are those of the last epoch, unchecked."
+    if result is None:
+        training = "Training was interrupted; the weights are the best until then."
     else:
-        scores = (
-            f"On the {validation.windows:,} validation windows, which chose the epoch (so take "
-            f"them as optimistic; evaluate on later data):\n\n```\n{validation.table()}\n```"
+        epochs, best = len(result.history), result.best_epoch
+        training = f"Trained for {epochs} epochs; the weights are those of epoch {best}."
+    if scores is None:
+        judged = "Not scored on validation data."
+    else:
+        judged = (
+            f"On the {scores.windows:,} validation windows, which chose the epoch (so take "
+            f"them as optimistic; evaluate on later data):\n\n```\n{scores.table()}\n```"
         )
     levels = ", ".join(f"{level:g}" for level in model.levels)
     first, last = show_time(panel.times.min()), show_time(panel.times.max())
     return f"""\
 # Forecaster of {panel.columns.target}
 
-{model.horizon} steps of frequency `{panel.calendar.freq}` ahead, from {model.lookback_} steps of
-the past, as quantiles {levels}.
+{model.shape.horizon} steps of frequency `{panel.calendar.freq}` ahead, from
+{model.shape.lookback} steps of the past, as quantiles {levels}.
 A GRU with {parameters:,} parameters, written by grukit {__version__}.
 
 ## Data
@@ -41,9 +48,9 @@ Covariates: {", ".join(covariates) or "none"}.
 
 ## Scores
 
-{scores}
+{judged}
 
-Trained for {len(result.history)} epochs; the weights are those of epoch {result.best_epoch}.
+{training}
 
 ## Limits
 

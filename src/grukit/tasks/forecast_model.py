@@ -1,0 +1,171 @@
+"""What a Forecaster has learned: from encoded series to quantiles, and to a folder and back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from grukit.core.errors import DataError, must_be
+from grukit.data.encoding import Encoded, PanelEncoder
+from grukit.data.windows import Windows, WindowShape
+from grukit.evaluation.backtest import backtest, baselines
+from grukit.evaluation.baselines import FittedBaseline
+from grukit.nn.encoder_decoder import DirectForecaster
+from grukit.results import Evaluation
+
+_BATCH = 1024
+_CONTEXT_ARRAYS = ("offsets", "times", "target", "past", "known", "static", "center", "spread")
+
+
+@dataclass(frozen=True, eq=False)
+class ForecastModel:
+    """Everything that forecasts and scores need, without the user's table.
+
+    Attributes:
+        network: in eval mode.
+        encoder: from panels to numbers.
+        shape: of the windows.
+        levels: Q quantile levels.
+        season: steps of one season, for the baselines.
+        baselines: with the residuals of the training windows.
+        scales: the seasonal naive error of each training series.
+        context: the last lookback of each training series.
+        series_column: what the user calls it; None where the table was one series.
+        trained_until: the last time of the training data.
+    """
+
+    network: DirectForecaster
+    encoder: PanelEncoder
+    shape: WindowShape
+    levels: tuple[float, ...]
+    season: int
+    baselines: tuple[FittedBaseline, ...]
+    scales: Mapping[str, float]
+    context: Encoded
+    series_column: str | None
+    trained_until: np.datetime64
+
+    def quantiles(self, encoded: Encoded, origins: np.ndarray) -> np.ndarray:
+        """float64 [N, H, Q] in units of the data; DataError if not finite."""
+        windows = Windows(encoded, origins, self.shape)
+        device = next(self.network.parameters()).device
+        parts = []
+        with torch.no_grad():
+            for indices in torch.arange(len(origins)).split(_BATCH):
+                batch = windows.batch(indices)
+                inputs = (batch.past, batch.future, batch.static)
+                scaled = self.network(*(part.to(device) for part in inputs)).cpu().double()
+                scaled = scaled + batch.base[..., None]
+                parts.append(batch.center[:, None, None] + batch.spread[:, None, None] * scaled)
+        values = torch.cat(parts).numpy()
+        if not np.isfinite(values).all():
+            raise DataError(
+                "the forecast must be finite, got values that are not: the data lies too far from "
+                "what was trained on; check its units, or train on data like it"
+            )
+        return values
+
+    def score(self, encoded: Encoded, origins: np.ndarray) -> Evaluation:
+        """The model beside the baselines."""
+        return backtest(
+            "grukit GRU",
+            encoded,
+            origins,
+            lambda at: self.quantiles(encoded, at),
+            self.baselines,
+            self.scales,
+            self.shape.lookback,
+            self.shape.horizon,
+            self.season,
+            self.levels,
+        )
+
+    def to_folder(self) -> tuple[dict[str, Any], bytes]:
+        """A config of JSON values, and safetensors."""
+        tensors = {
+            f"network.{name}": value.detach().cpu().contiguous()
+            for name, value in self.network.state_dict().items()
+        }
+        for name in _CONTEXT_ARRAYS:
+            array = getattr(self.context, name)
+            if array.dtype.kind == "M":
+                array = array.astype("datetime64[us]").view(np.int64)
+            tensors[f"context.{name}"] = torch.as_tensor(np.ascontiguousarray(array))
+        for fitted in self.baselines:
+            tensors[f"baseline.{fitted.name}"] = torch.as_tensor(fitted.residuals)
+        config = {
+            "encoder": self.encoder.to_config(),
+            "lookback": self.shape.lookback,
+            "season": self.season,
+            "trained_until": str(self.trained_until),
+            "series_column": self.series_column,
+            "series": list(self.context.ids),
+            "scales": dict(self.scales),
+        }
+        return config, safetensors.torch.save(tensors)
+
+    @classmethod
+    def from_folder(
+        cls,
+        config: Mapping[str, Any],
+        tensors: Mapping[str, Tensor],
+        shape: WindowShape,
+        levels: tuple[float, ...],
+        new_network: Callable[[PanelEncoder], DirectForecaster],
+    ) -> ForecastModel:
+        """The inverse of `to_folder`.
+
+        Raises KeyError, TypeError, ValueError, AttributeError or RuntimeError where the parts are
+        not there or do not fit each other.
+        """
+        encoder = PanelEncoder.from_config(config["encoder"])
+        network = new_network(encoder)
+        network.load_state_dict(
+            {
+                name.removeprefix("network."): value
+                for name, value in tensors.items()
+                if name.startswith("network.")
+            }
+        )
+        season, ids = int(config["season"]), tuple(map(str, config["series"]))
+        arrays = {name: tensors[f"context.{name}"].numpy() for name in _CONTEXT_ARRAYS}
+        rows, series = int(arrays["offsets"][-1]), len(ids)
+        shapes = {
+            "offsets": (series + 1,),
+            "times": (rows,),
+            "target": (rows,),
+            "past": (rows, encoder.past_width),
+            "known": (rows, encoder.known_width),
+            "static": (series, encoder.static_width),
+            "center": (series,),
+            "spread": (series,),
+        }
+        for name, wanted in shapes.items():
+            _check_shape(f"context.{name}", wanted, arrays[name])
+        arrays["times"] = arrays["times"].view("datetime64[us]")
+        residuals = {rule: tensors[f"baseline.{rule.name}"].numpy() for rule in baselines(season)}
+        for rule, values in residuals.items():
+            _check_shape(f"baseline.{rule.name}", (shape.horizon, len(levels)), values)
+        return cls(
+            network=network.eval(),
+            encoder=encoder,
+            shape=shape,
+            levels=levels,
+            season=season,
+            baselines=tuple(FittedBaseline(rule, levels, residuals[rule]) for rule in residuals),
+            scales={name: float(scale) for name, scale in config["scales"].items()},
+            context=Encoded(calendar=encoder.calendar, ids=ids, **arrays),
+            series_column=config["series_column"],
+            trained_until=np.datetime64(config["trained_until"], "us"),
+        )
+
+
+def _check_shape(what: str, wanted: tuple[int, ...], array: np.ndarray) -> None:
+    if array.shape != wanted:
+        raise ValueError(must_be(what, f"of shape {list(wanted)}", list(array.shape)))
