@@ -40,8 +40,11 @@ def autocast_dtype(tensor: Tensor) -> torch.dtype | None:
 
 @contextlib.contextmanager
 def autocast_off(device: torch.device) -> Iterator[None]:
-    """Keep autocast out of an op that has already taken its casts."""
-    if device.type == "meta":
+    """Keep autocast out of an op that has already taken its casts.
+
+    Does nothing where autocast is off, so that an exported program holds no trace of it.
+    """
+    if device.type == "meta" or not torch.is_autocast_enabled(device.type):
         yield
         return
     with torch.autocast(device.type, enabled=False):
