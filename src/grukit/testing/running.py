@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import contextlib
+import random
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+import numpy as np
 import torch
 
 Check = Callable[[Any], None]
+
+
+@contextlib.contextmanager
+def random_state(seed: int) -> Iterator[None]:
+    """Seed the global generators of Python, numpy and torch, and put them back at the end."""
+    states = random.getstate(), np.random.get_state()
+    with torch.random.fork_rng(devices=[]):
+        random.seed(seed)
+        np.random.seed(seed)
+        torch.manual_seed(seed)
+        try:
+            yield
+        finally:
+            random.setstate(states[0])
+            np.random.set_state(states[1])
 
 
 def failures(checks: Iterable[Check], subject: Any) -> dict[str, Exception]:
@@ -17,8 +35,7 @@ def failures(checks: Iterable[Check], subject: Any) -> dict[str, Exception]:
     """
     failed: dict[str, Exception] = {}
     for check in checks:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
+        with random_state(0):
             try:
                 check(subject)
             except Exception as error:
