@@ -64,7 +64,7 @@ def by_hand(encoded: Encoded, origin: int, shape: WindowShape) -> dict[str, np.n
         width = max(width, 1 / LARGEST_MAGNIFICATION)
         values = [(value - middle) / width for value in values]
         target = [(value - middle) / width for value in target]
-        static += [middle, math.log(width)]
+        static += [math.tanh(middle), math.log(width)]
         center, spread = center + spread * middle, spread * width
     past = []
     for at in range(L):

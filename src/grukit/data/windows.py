@@ -98,7 +98,8 @@ class Windows:
             middle, width = _window_scale(values, observed)
             values = torch.where(observed, (values - middle) / width, 0.0)
             target = (target - middle) / width
-            static = torch.cat([static, middle, width.log()], dim=1)
+            # Bounded, since a level that training never saw must not be extrapolated from.
+            static = torch.cat([static, middle.tanh(), width.log()], dim=1)
             center = center + spread * middle[:, 0]
             spread = spread * width[:, 0]
         change = _change(values, observed, self.differencing or 1)
