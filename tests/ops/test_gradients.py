@@ -6,10 +6,11 @@ import itertools
 
 import pytest
 import torch
-from torch.autograd import gradcheck, gradgradcheck
+from torch.autograd import forward_ad, gradcheck, gradgradcheck
 
 from grukit.ops import gru, gru_reference
 from grukit.testing.backends import GruCase
+from grukit.testing.gradients import random_like
 
 T, B = 4, 3
 OPTIONS = list(itertools.product([True, False], repeat=4))
@@ -75,6 +76,50 @@ def test_a_gradient_penalty_reaches_what_made_the_input():
 
     for ours, wanted in zip(of(gru), of(gru_reference), strict=True):
         torch.testing.assert_close(ours, wanted, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize(("time", "batch"), [(0, 3), (4, 0), (0, 0)])
+def test_a_second_derivative_of_nothing(time, batch):
+    case = GruCase(time, batch, 2, 3, dtype=torch.float64)
+    floats = [t.requires_grad_() for t in case.tensors()[:6]]
+    output, final = gru(*floats)
+    loss = output.square().sum() + final.pow(3).sum()
+    (dh0,) = torch.autograd.grad(loss, floats[1], create_graph=True)
+    second = torch.autograd.grad(dh0.sum(), floats, allow_unused=True, materialize_grads=True)
+    h0 = floats[1].detach()
+    torch.testing.assert_close(dh0.detach(), 3 * h0.square())
+    torch.testing.assert_close(second[1], 6 * h0)
+    assert not any(t.count_nonzero() for t in (second[0], *second[2:]))
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script.*` is deprecated:DeprecationWarning")
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_backward_pass_carries_tangents_of_its_cotangents(bias):
+    """A gradient is linear in its cotangent, so its tangent is the gradient of the tangent."""
+    floats, others = arguments(True, True, bias=bias)
+    inputs = [t for t in floats if t is not None]
+    results = gru(*floats, *others)
+    cotangents, tangents = random_like(results), random_like(results, seed=2)
+    wanted = torch.autograd.grad(results, inputs, tangents, retain_graph=True)
+    with forward_ad.dual_level():
+        duals = [forward_ad.make_dual(*pair) for pair in zip(cotangents, tangents, strict=True)]
+        found = torch.autograd.grad(results, inputs, duals)
+        moved = [forward_ad.unpack_dual(gradient).tangent for gradient in found]
+    for tangent, gradient in zip(moved, wanted, strict=True):
+        torch.testing.assert_close(tangent, gradient)
+
+
+@pytest.mark.parametrize("create_graph", [True, False])
+def test_batched_cotangents(create_graph):
+    floats, others = arguments(True, True)
+    output, _ = gru(*floats, *others)
+    rows = torch.eye(output.numel(), dtype=output.dtype).reshape(-1, *output.shape)
+    options = {"retain_graph": True, "create_graph": create_graph}
+    batched = torch.autograd.grad(output, floats, rows, is_grads_batched=True, **options)
+    for index in (0, 7, len(rows) - 1):
+        wanted = torch.autograd.grad(output, floats, rows[index], **options)
+        for gradients, gradient in zip(batched, wanted, strict=True):
+            torch.testing.assert_close(gradients[index], gradient)
 
 
 @pytest.mark.parametrize("which", [0, 1])

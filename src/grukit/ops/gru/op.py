@@ -193,6 +193,8 @@ def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tenso
 
 def _backward(ctx: Any, d_output: Tensor, d_final: Tensor, _: Tensor) -> tuple[Any, ...]:
     *tensors, hidden_states, reserve = ctx.saved_tensors
+    if needs_definition(d_output, d_final):
+        return (*_definition_backward(ctx, tensors, [d_output, d_final]), *([None] * 6))
     with autocast_off(d_output.device):
         dx, dh0, dw_ih, dw_hh, db_ih, db_hh = _gru_backward(
             d_output,
@@ -220,6 +222,41 @@ def _backward(ctx: Any, d_output: Tensor, d_final: Tensor, _: Tensor) -> tuple[A
 _gru.register_autograd(_backward, setup_context=_keep)
 
 
+def _definition_backward(
+    ctx: Any, tensors: list[Tensor | None], cotangents: list[Tensor]
+) -> list[Tensor | None]:
+    """The gradients of x, h0, weights and biases through the definition."""
+    *floats, lengths, resets = tensors
+    graph_goes_on = torch.is_grad_enabled()
+    with torch.enable_grad(), autocast_off(cotangents[0].device):
+        inputs: list[Any] = [_alias(t, graph_goes_on) for t in floats]
+        outputs = reference.gru_reference(
+            *inputs,
+            lengths=lengths,
+            resets=resets,
+            reset_after=ctx.reset_after,
+            reverse=ctx.reverse,
+        )
+        found = torch.autograd.grad(
+            outputs,
+            [t for t in inputs if t is not None],
+            cotangents,
+            create_graph=graph_goes_on,
+            allow_unused=True,
+            materialize_grads=True,
+        )
+    return [*found, *([None] * (len(floats) - len(found)))]
+
+
+def _alias(tensor: Tensor | None, graph_goes_on: bool) -> Tensor | None:
+    """The same values, so that a gradient stops here and not further back."""
+    if tensor is None:
+        return None
+    if tensor.requires_grad and graph_goes_on:
+        return tensor.view_as(tensor)
+    return tensor.detach().requires_grad_()
+
+
 def _keep_backward(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
     *tensors, _, _, ctx.reset_after, ctx.reverse, ctx.wants_dx, _ = inputs
     ctx.save_for_backward(*tensors)
@@ -230,16 +267,8 @@ def _double_backward(ctx: Any, *cotangents: Tensor) -> tuple[Any, ...]:
     d_output, d_final, x, h0, w_ih, w_hh, b_ih, b_hh, lengths, resets = ctx.saved_tensors
     graph_goes_on = torch.is_grad_enabled()
     with torch.enable_grad(), autocast_off(x.device):
-        # An alias of each input, so that a gradient stops there and not further back.
-        def alias(tensor: Tensor | None) -> Tensor | None:
-            if tensor is None:
-                return None
-            if tensor.requires_grad and graph_goes_on:
-                return tensor.view_as(tensor)
-            return tensor.detach().requires_grad_()
-
-        inputs: list[Any] = [alias(t) for t in (x, h0, w_ih, w_hh, b_ih, b_hh)]
-        seeds = [alias(d_output), alias(d_final)]
+        inputs: list[Any] = [_alias(t, graph_goes_on) for t in (x, h0, w_ih, w_hh, b_ih, b_hh)]
+        seeds = [_alias(t, graph_goes_on) for t in (d_output, d_final)]
         outputs = reference.gru_reference(
             *inputs,
             lengths=lengths,

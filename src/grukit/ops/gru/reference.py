@@ -235,7 +235,8 @@ def _unroll(
 def _stack(values: list[Tensor], h0: Tensor, x: Tensor, lengths: Tensor | None) -> Tensor:
     """[T, B, H] in the dtype of x, zero where a step does not count."""
     if not values:
-        return h0.new_zeros((0, *h0.shape))
+        # With a gradient, if of nothing, like every other output.
+        return torch.stack([h0])[:0]
     stacked = torch.stack(values).to(x.dtype)
     valid = _valid(x, lengths)
     return stacked if valid is None else torch.where(valid, stacked, stacked.new_zeros(()))
