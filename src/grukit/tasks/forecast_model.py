@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,10 +12,13 @@ import torch
 from torch import Tensor
 
 from grukit.core.errors import DataError, must_be
+from grukit.core.rules import check, optional, text
+from grukit.data.calendar import as_time
 from grukit.data.encoding import Encoded, PanelEncoder
 from grukit.data.windows import Windows, WindowShape
 from grukit.evaluation.backtest import backtest, baselines
 from grukit.evaluation.baselines import FittedBaseline
+from grukit.evaluation.calibration import fit_stretch, stretched
 from grukit.nn.encoder_decoder import DirectForecaster
 from grukit.results import Evaluation
 
@@ -38,6 +41,7 @@ class ForecastModel:
         context: the last lookback of each training series.
         series_column: what the user calls it; None where the table was one series.
         trained_until: the last time of the training data.
+        stretch: float64 [Q], calibrates the distance of each quantile from the median.
     """
 
     network: DirectForecaster
@@ -50,6 +54,13 @@ class ForecastModel:
     context: Encoded
     series_column: str | None
     trained_until: np.datetime64
+    stretch: np.ndarray
+
+    def calibrated(self, encoded: Encoded, origins: np.ndarray) -> ForecastModel:
+        """This model with intervals that cover as they should at `origins`."""
+        truth = encoded.target[origins[:, None] + np.arange(self.shape.horizon)]
+        factors = fit_stretch(truth, self.quantiles(encoded, origins), self.levels)
+        return replace(self, stretch=self.stretch * factors)
 
     def quantiles(self, encoded: Encoded, origins: np.ndarray) -> np.ndarray:
         """float64 [N, H, Q] in units of the data; DataError if not finite."""
@@ -63,7 +74,7 @@ class ForecastModel:
                 scaled = self.network(*(part.to(device) for part in inputs)).cpu().double()
                 scaled = scaled + batch.base[..., None]
                 parts.append(batch.center[:, None, None] + batch.spread[:, None, None] * scaled)
-        values = torch.cat(parts).numpy()
+        values = stretched(torch.cat(parts).numpy(), self.stretch, self.levels)
         if not np.isfinite(values).all():
             raise DataError(
                 "the forecast must be finite, got values that are not: the data lies too far from "
@@ -99,6 +110,7 @@ class ForecastModel:
             tensors[f"context.{name}"] = torch.as_tensor(np.ascontiguousarray(array))
         for fitted in self.baselines:
             tensors[f"baseline.{fitted.name}"] = torch.as_tensor(fitted.residuals)
+        tensors["stretch"] = torch.as_tensor(self.stretch)
         config = {
             "encoder": self.encoder.to_config(),
             "lookback": self.shape.lookback,
@@ -133,11 +145,14 @@ class ForecastModel:
                 if name.startswith("network.")
             }
         )
+        check({"series_column": config["series_column"]}, {"series_column": optional(text())})
         season, ids = int(config["season"]), tuple(map(str, config["series"]))
         arrays = {name: tensors[f"context.{name}"].numpy() for name in _CONTEXT_ARRAYS}
-        rows, series = int(arrays["offsets"][-1]), len(ids)
+        series = len(ids)
+        rows = series * shape.lookback
+        if arrays["offsets"].tolist() != list(range(0, rows + 1, shape.lookback)):
+            raise ValueError("context.offsets must be one lookback apart")
         shapes = {
-            "offsets": (series + 1,),
             "times": (rows,),
             "target": (rows,),
             "past": (rows, encoder.past_width),
@@ -152,6 +167,8 @@ class ForecastModel:
         residuals = {rule: tensors[f"baseline.{rule.name}"].numpy() for rule in baselines(season)}
         for rule, values in residuals.items():
             _check_shape(f"baseline.{rule.name}", (shape.horizon, len(levels)), values)
+        stretch = tensors["stretch"].numpy()
+        _check_shape("stretch", (len(levels),), stretch)
         return cls(
             network=network.eval(),
             encoder=encoder,
@@ -162,7 +179,8 @@ class ForecastModel:
             scales={name: float(scale) for name, scale in config["scales"].items()},
             context=Encoded(calendar=encoder.calendar, ids=ids, **arrays),
             series_column=config["series_column"],
-            trained_until=np.datetime64(config["trained_until"], "us"),
+            trained_until=as_time(str(config["trained_until"]), "trained_until"),
+            stretch=stretch,
         )
 
 

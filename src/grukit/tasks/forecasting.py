@@ -205,6 +205,7 @@ class Forecaster(Estimator):
             context=encoded.tail(shape.lookback),
             series_column=panel.columns.series,
             trained_until=panel.times.max(),
+            stretch=np.ones(len(self.levels)),
         )
         try:
             result = fit(
@@ -221,7 +222,11 @@ class Forecaster(Estimator):
         except Interrupted:
             self._become(model, panel, None, None)
             raise
-        self._become(model, panel, result, None if judge is None else model.score(encoded, judge))
+        if judge is None:
+            self._become(model, panel, result, None)
+        else:
+            model = model.calibrated(encoded, judge)
+            self._become(model, panel, result, model.score(encoded, judge))
         return self
 
     def predict(self, data: Any = None, future: Any = None) -> Forecast:
