@@ -49,7 +49,7 @@ class GRU(nn.Module):
         h_t = (1 - z_t) * n_t + z_t * h_{t-1}
 
     as in torch, cuDNN and Keras' default. With ``reset_after=False``, as in Cho et al. 2014
-    (arXiv:1406.1078), n_t = tanh(W_in x_t + b_in + W_hn (r_t * h_{t-1}) + b_hn).
+    (arXiv:1406.1078v3), n_t = tanh(W_in x_t + b_in + W_hn (r_t * h_{t-1}) + b_hn).
 
     Arguments, their errors, parameter names, the state dict and the initial weights for a
     seed are those of torch.nn.GRU; it is not a subclass of it, since torch.compile refuses

@@ -29,7 +29,7 @@ class GRUCell(nn.Module):
         h' = (1 - z) * n + z * h
 
     as in torch and cuDNN. With ``reset_after=False``, as in Cho et al. 2014
-    (arXiv:1406.1078), n = tanh(W_in x + b_in + W_hn (r * h) + b_hn).
+    (arXiv:1406.1078v3), n = tanh(W_in x + b_in + W_hn (r * h) + b_hn).
 
     Parameters are named and ordered as torch's: ``weight_ih`` [3H, I], ``weight_hh`` [3H, H],
     ``bias_ih`` and ``bias_hh`` [3H], rows in the order r, z, n.

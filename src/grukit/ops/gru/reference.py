@@ -1,8 +1,8 @@
 """The GRU written down: the truth for tests, the fallback, and the gradient of transforms.
 
-This is the GRU of Cho et al. 2014 (arXiv:1406.1078). With `reset_after` (cuDNN, torch and
-Keras' default) the reset gate acts on the recurrent product; without it (the paper's own
-first form) on the state before the product. z is the update gate that carries the past on:
+This is the GRU of Cho et al. 2014 (arXiv:1406.1078). With `reset_after` (version 1 of the paper,
+cuDNN, torch and Keras' default) the reset gate acts on the recurrent product; without it
+(version 3) on the state before the product. z is the update gate that carries the past on:
 h_t = (1 - z_t) * n_t + z_t * h_{t-1}.
 """
 
