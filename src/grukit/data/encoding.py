@@ -89,7 +89,7 @@ class ColumnEncoder:
         # Where nothing is known, a table cannot tell numbers from text.
         if not holds and len(known):
             what = f"the covariate {self.name!r}"
-            raise DataError(must_be(what, f"{wanted}, as in training", known[0]))
+            raise DataError(must_be(what, f"{wanted}, as in training", known.tolist()[0]))
 
 
 @dataclass(frozen=True, eq=False)

@@ -65,8 +65,14 @@ _RULES = {
     "training": Rule(
         "None or a FitConfig", lambda value: value is None or isinstance(value, FitConfig)
     ),
-    "seed": integer(at_least=0),
+    "seed": Rule(
+        "an integer of at least 0 and below 2**63",
+        lambda value: integer(at_least=0).holds(value) and value < 2**63,
+    ),
 }
+_TIME = Rule(
+    "a time such as '2014-01-01 06:00'", lambda value: not isinstance(value, numbers.Number)
+)
 
 
 class Forecaster(Estimator):
@@ -86,7 +92,7 @@ class Forecaster(Estimator):
 
     horizon: how many steps ahead to forecast.
     lookback: how many steps back to look; by default three seasons (from 16 to 336 steps) or the
-        horizon, whichever is more, but no more than a third of the shortest series.
+        horizon, whichever is more, but no more than a third of the longest training series.
     time, target, series: names of these columns; without a series column there is one series.
     freq: the step, as a pandas frequency ("h", "D", "B", "MS", ...); inferred by default.
     past_covariates: columns known up to the present; future_covariates: known ahead as well;
@@ -168,7 +174,11 @@ class Forecaster(Estimator):
         self._check_params()
         panel = to_panel(data, self._columns, self.freq)
         season = panel.calendar.season
-        shape = self._shape(self.lookback or default_lookback(season, self.horizon, panel.lengths))
+        cut, learned = panel.lengths, panel
+        if validation is not None:
+            time = _cutoff(panel, validation, self.horizon)
+            cut, learned = _rows_before(panel, time), panel.before(time)
+        shape = self._shape(self.lookback or default_lookback(season, self.horizon, cut.max()))
         check_lengths(
             panel.ids,
             panel.lengths,
@@ -176,11 +186,6 @@ class Forecaster(Estimator):
             f"(lookback + horizon, {shape.lookback} + {shape.horizon}; lower them, or leave short "
             "series out)",
         )
-        cut = panel.lengths
-        learned = panel
-        if validation is not None:
-            time = _cutoff(panel, validation, self.horizon)
-            cut, learned = _rows_before(panel, time), panel.before(time)
         encoder = PanelEncoder.fit(learned)
         encoded = encoder.encode(panel, seen=np.maximum(cut, shape.lookback))
         learn = _origins(encoded, shape, "training", to_row=cut)
@@ -276,6 +281,7 @@ class Forecaster(Estimator):
         if start is None:
             first = model.encoder.calendar.after(model.trained_until, 1)[0]
         else:
+            check({"start": start}, {"start": _TIME})
             first = as_time(start, "start")
         panel = self._read(data)
         if panel.times.max() < first:
@@ -445,26 +451,26 @@ class Forecaster(Estimator):
         return pinball_loss(change, batch.target - batch.base, levels, batch.observed)
 
 
-def default_lookback(season: int, horizon: int, lengths: np.ndarray) -> int:
-    """Three seasons within bounds, at least the horizon, at most a third of the shortest series.
+def default_lookback(season: int, horizon: int, rows: int) -> int:
+    """Three seasons within bounds, at least the horizon, at most a third of the training `rows`.
 
-    >>> default_lookback(season=24, horizon=48, lengths=np.array([5000, 1000]))
+    >>> default_lookback(season=24, horizon=12, rows=5000)
     72
-    >>> default_lookback(season=1, horizon=3, lengths=np.array([30]))
-    10
+    >>> default_lookback(season=24, horizon=12, rows=150)
+    50
     """
     wanted = max(min(max(3 * season, SHORTEST_LOOKBACK), LONGEST_LOOKBACK), horizon)
-    return max(1, min(wanted, int(lengths.min()) // 3))
+    return max(1, min(wanted, int(rows) // 3))
 
 
 def _cutoff(panel: Panel, validation: Any, horizon: int) -> np.datetime64:
     """The time from which rows are for validation; a share is at least one horizon."""
-    if isinstance(validation, numbers.Real) and not isinstance(validation, bool):
+    if isinstance(validation, numbers.Real):
         check({"validation": validation}, {"validation": number(above=0, below=1)})
         times = np.sort(panel.times)
         share = times[min(int(len(times) * (1 - float(validation))), len(times) - 1)]
         latest = int(np.argmax(panel.times[panel.offsets[1:] - 1]))
-        return min(share, panel.times[panel.offsets[latest + 1] - horizon])
+        return min(share, panel.times[panel.rows(latest)][-horizon:][0])
     time = as_time(validation, "validation")
     if time <= panel.times.min():
         raise DataError(
