@@ -161,3 +161,18 @@ def test_constant_series_have_no_mase():
     evaluation = run(replace(encoded, target=np.full(len(encoded.target), 3.0)))
     assert all(np.isnan(each.metrics["mase"]) for each in evaluation.scores)
     assert evaluation.scores[1].metrics["mae"] == 0
+
+
+def test_no_more_than_a_chunk_is_forecast_at_once(monkeypatch):
+    monkeypatch.setattr(module, "CHUNK", 16)
+    encoded, sizes = panel(), []
+    scales, fitted, at = learned(encoded)
+
+    def forecast(origins: np.ndarray) -> np.ndarray:
+        sizes.append(len(origins))
+        return forecast_of(origins)
+
+    known = dict(zip("abc", scales, strict=True))
+    backtest("model", encoded, at, forecast, fitted, known, LOOKBACK, HORIZON, SEASON, LEVELS)
+    assert max(sizes) == 16
+    assert sum(sizes) == len(at)

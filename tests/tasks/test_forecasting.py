@@ -18,6 +18,7 @@ import torch
 
 from grukit import FitConfig, Forecaster
 from grukit.core.errors import Interrupted, NotFittedError
+from grukit.data.encoding import PanelEncoder
 from grukit.data.windows import Windows
 from grukit.results import Forecast
 from grukit.tasks import forecasting
@@ -390,6 +391,29 @@ def test_plot_shows_history_and_truth(fitted, frame):
     assert times[-1] == np.datetime64("2024-01-06T23:00")
     assert len(values) == 144
     assert fitted.plot(fitted.predict()).truth is None
+
+
+# Size
+
+
+def test_a_table_is_encoded_once(frame, fitted, small, monkeypatch):
+    rows = []
+
+    def encode(self, panel, seen=None):
+        rows.append(len(panel.times))
+        return real_encode(self, panel, seen)
+
+    real_encode = PanelEncoder.encode
+    monkeypatch.setattr(PanelEncoder, "encode", encode)
+    fitted.predict(frame)
+    fitted.evaluate(frame)
+    small().fit(frame)
+    assert rows == [320, 320, 320]
+
+
+def test_the_context_is_one_lookback_however_long_the_training(planted, small):
+    model = small().fit(planted(count=3, length=500))
+    assert model._model.context.lengths.tolist() == [LOOKBACK] * 3
 
 
 # Interruption and failure

@@ -15,6 +15,18 @@ from grukit.nn.heads import QuantileHead
 class DirectForecaster(nn.Module):
     """A GRU encoder with a direct multi-step quantile decoder (Wen et al. 2017, arXiv:1711.11053).
 
+    >>> network = DirectForecaster(
+    ...     past_size=5,
+    ...     known_size=2,
+    ...     static_size=1,
+    ...     horizon=24,
+    ...     levels=(0.1, 0.5, 0.9),
+    ...     hidden_size=32,
+    ... )
+    >>> past, future, static = torch.randn(8, 72, 5), torch.randn(8, 24, 2), torch.randn(8, 1)
+    >>> network(past, future, static).shape
+    torch.Size([8, 24, 3])
+
     The encoder's last state, what is known of each step ahead, and the step itself meet in a small
     network that is shared by all steps, so no error is fed back.
 
