@@ -128,7 +128,7 @@ def test_baselines_learn_from_the_training_rows_alone():
 
 
 def test_residuals_are_thinned_evenly_where_they_are_many(monkeypatch):
-    monkeypatch.setattr(module, "MOST_RESIDUALS", 10)
+    monkeypatch.setattr(module, "ENOUGH", 10)
     encoded = panel(0.0)
     at = origins(encoded, LOOKBACK, HORIZON)
     scales = series_scales(encoded, SEASON, encoded.lengths)

@@ -160,6 +160,7 @@ def test_a_value_of_another_kind_is_noticed(folder, change):
         "context.offsets",
         "context.known",
         "baseline.last value",
+        "stretch",
     ],
 )
 @pytest.mark.parametrize("damage", ["missing", "short"])

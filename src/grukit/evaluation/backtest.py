@@ -18,14 +18,18 @@ from grukit.evaluation.baselines import (
 from grukit.evaluation.metrics import by_step, seasonal_naive_scale
 from grukit.results import Evaluation, Score
 
-# Windows held at once; and as many as settle a residual quantile.
-CHUNK = 4096
-MOST_RESIDUALS = 20_000
+# Windows held at once; and as many as settle the quantiles of their errors.
+CHUNK, ENOUGH = 4096, 20_000
 
 
 def baselines(season: int) -> tuple[Baseline, ...]:
     """The rules that every forecaster is shown beside."""
     return (LastValue(), SeasonalNaive(season), WindowMean())
+
+
+def thinned(origins: np.ndarray) -> np.ndarray:
+    """Evenly chosen origins, at most `ENOUGH`."""
+    return origins[:: max(1, -(-len(origins) // ENOUGH))]
 
 
 def fit_baselines(
@@ -37,11 +41,11 @@ def fit_baselines(
     season: int,
     levels: Sequence[float],
 ) -> tuple[FittedBaseline, ...]:
-    """Every baseline with the residual quantiles of its training windows, evenly thinned if many.
+    """Every baseline with the residual quantiles of its training windows, thinned.
 
     scales: float64 [S], from `series_scales`.
     """
-    origins = origins[:: -(-len(origins) // MOST_RESIDUALS)]
+    origins = thinned(origins)
     history, truth, series = _windows(encoded, origins, max(lookback, season), horizon)
     return tuple(
         fit_baseline(baseline, history, truth, scales[series], levels)

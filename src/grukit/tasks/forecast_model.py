@@ -16,7 +16,7 @@ from grukit.core.rules import check, optional, text
 from grukit.data.calendar import as_time
 from grukit.data.encoding import Encoded, PanelEncoder
 from grukit.data.windows import Windows, WindowShape
-from grukit.evaluation.backtest import backtest, baselines
+from grukit.evaluation.backtest import backtest, baselines, thinned
 from grukit.evaluation.baselines import FittedBaseline
 from grukit.evaluation.calibration import fit_stretch, stretched
 from grukit.nn.encoder_decoder import DirectForecaster
@@ -57,7 +57,8 @@ class ForecastModel:
     stretch: np.ndarray
 
     def calibrated(self, encoded: Encoded, origins: np.ndarray) -> ForecastModel:
-        """This model with intervals that cover as they should at `origins`."""
+        """This model with intervals that cover as they should at `origins`, thinned."""
+        origins = thinned(origins)
         truth = encoded.target[origins[:, None] + np.arange(self.shape.horizon)]
         factors = fit_stretch(truth, self.quantiles(encoded, origins), self.levels)
         return replace(self, stretch=self.stretch * factors)

@@ -163,8 +163,9 @@ class Forecaster(Estimator):
         """Learn from a table, and return self.
 
         data: a frame or the path of a CSV or Parquet file.
-        validation: what training is stopped by and never learns from: the last share of the rows
-            in time, or every row from a time on; None trains for all epochs.
+        validation: what the weights never learn from, but decides when training stops and how wide
+            intervals are: the last share of the rows in time, no less than one horizon, or every
+            row from a time on. None trains for all epochs and leaves intervals as they come.
         checkpoint, resume: see `grukit.training.fit.fit`.
 
         Raises DataError if the data cannot be used as it is, ParameterError for arguments outside
