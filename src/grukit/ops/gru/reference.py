@@ -31,17 +31,17 @@ def gru_step(gates: Tensor, h: Tensor, w_hh: Tensor, b_hh: Tensor | None, after:
     """The four equations, for gates = W_i x_t + b_i [B, 3H] and the state h [B, H]."""
     hidden = h.shape[-1]
     of_x = gates.split([2 * hidden, hidden], dim=-1)
-    w = w_hh.split([2 * hidden, hidden])
-    b = (None, None) if b_hh is None else b_hh.split([2 * hidden, hidden])
-
-    r, z = torch.sigmoid(of_x[0] + linear(h, w[0], b[0])).chunk(2, dim=-1)
     if after:
-        recurrent = linear(h, w[1], b[1])
+        of_h, recurrent = linear(h, w_hh, b_hh).split([2 * hidden, hidden], dim=-1)
+        r, z = torch.sigmoid(of_x[0] + of_h).chunk(2, dim=-1)
         n = torch.tanh(of_x[1] + r * recurrent)
     else:
+        w = w_hh.split([2 * hidden, hidden])
+        b = (None, None) if b_hh is None else b_hh.split([2 * hidden, hidden])
+        r, z = torch.sigmoid(of_x[0] + linear(h, w[0], b[0])).chunk(2, dim=-1)
         recurrent = r * h
         n = torch.tanh(of_x[1] + linear(recurrent, w[1], b[1]))
-    return Step(r, z, n, recurrent, (1 - z) * n + z * h)
+    return Step(r, z, n, recurrent, torch.lerp(n, h, z))  # (1 - z) * n + z * h
 
 
 def gru_reference(
