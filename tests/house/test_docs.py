@@ -1,0 +1,147 @@
+"""The documentation works: the Python of every page runs, and its command lines are understood."""
+
+from __future__ import annotations
+
+import functools
+import re
+import shlex
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import typer
+from typer.main import get_command
+
+from grukit.cli.main import app
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", ROOT / "ARCHITECTURE.md", ROOT / "CONTRIBUTING.md"]
+PAGES += sorted(page for page in (ROOT / "docs").rglob("*.md") if "_build" not in page.parts)
+BLOCK = re.compile(r"^(?P<indent> *)```(?P<kind>\w+)\n(?P<body>.*?)^(?P=indent)```$", re.M | re.S)
+FILE_NAME = re.compile(r"# (\S+\.toml)\n")
+END_OF_COMMAND = {"|", ">", ">>", "&&", ";"}
+
+
+def blocks(text: str, kind: str) -> list[tuple[int, str]]:
+    """The code blocks of one language: how many lines precede each, and its text."""
+    return [
+        (text.count("\n", 0, block.start("body")), textwrap.dedent(block["body"]))
+        for block in BLOCK.finditer(text)
+        if block["kind"] == kind
+    ]
+
+
+def run_page(page: Path) -> None:
+    """Run the Python of a page in one namespace, every line where it stands in the page."""
+    lines: list[str] = []
+    for before, body in blocks(page.read_text(encoding="utf-8"), "python"):
+        lines += [""] * (before - len(lines)) + body.splitlines()
+    exec(compile("\n".join(lines), str(page), "exec"), {"__name__": "__page__"})
+
+
+def write_config_files(page: Path) -> None:
+    """Write the TOML blocks of a page that begin with a file name as a comment."""
+    for _, body in blocks(page.read_text(encoding="utf-8"), "toml"):
+        if named := FILE_NAME.match(body):
+            Path(named[1]).write_text(body, encoding="utf-8")
+
+
+def command_lines(page: Path) -> list[str]:
+    """The command lines of a page that call grukit, continued lines as one."""
+    scripts = [body for _, body in blocks(page.read_text(encoding="utf-8"), "bash")]
+    lines = "\n".join(scripts).replace("\\\n", " ").splitlines()
+    return [line for line in lines if line.startswith("grukit ")]
+
+
+def understand(line: str) -> None:
+    """Parse one command line as grukit does, and do nothing; an error names what is wrong."""
+    words = shlex.split(line, comments=True)[1:]
+    stop = next((at for at, word in enumerate(words) if word in END_OF_COMMAND), len(words))
+    commands: Any = get_command(app)
+    disarm(commands)
+    try:
+        commands.main(words[:stop], prog_name="grukit", standalone_mode=False)
+    except Exception as error:
+        words_of = getattr(error, "format_message", error.__str__)
+        raise AssertionError(f"{line}: {words_of()}") from error
+
+
+def disarm(command: Any) -> None:
+    for below in getattr(command, "commands", {}).values():
+        disarm(below)
+    command.callback = None
+
+
+@pytest.fixture(autouse=True)
+def quick_compile(monkeypatch):
+    """Whole graphs, but no C++ compiler: tests/nn/test_compile.py has that."""
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="aot_eager"))
+
+
+@pytest.mark.filterwarnings(
+    "ignore:`torch.jit.script.*` is deprecated:DeprecationWarning",
+    "ignore:`isinstance.treespec, LeafSpec.` is deprecated:FutureWarning",
+)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_page_works(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_config_files(page)
+    for line in command_lines(page):
+        understand(line)
+    run_page(page)
+
+
+def test_there_is_something_to_check():
+    getting_started = ROOT / "docs" / "getting-started.md"
+    assert len(blocks(getting_started.read_text(encoding="utf-8"), "python")) >= 3
+    assert len(command_lines(getting_started)) >= 3
+    assert blocks((ROOT / "README.md").read_text(encoding="utf-8"), "python")
+
+
+SABOTAGE = {
+    "a failing snippet": ("python", "x = 1\nassert x > 1, 'x is 1'", AssertionError, "x is 1"),
+    "a name that is gone": ("python", "from grukit import Oracle", ImportError, "Oracle"),
+    "no Python": ("python", "model = ", SyntaxError, "invalid syntax"),
+    "no such command": ("bash", "grukit tell data.csv", AssertionError, "tell"),
+    "no such subcommand": ("bash", "grukit train poems a.csv -o m", AssertionError, "poems"),
+    "no such option": ("bash", "grukit predict m --speed 3", AssertionError, "--speed"),
+    "a value outside its rule": ("bash", "grukit evaluate m d --stride 0", AssertionError, "0"),
+    "a forgotten option": ("bash", "grukit train forecast data.csv", AssertionError, "output"),
+    "an option on the next line": ("bash", "grukit predict \\\n  m --tea", AssertionError, "--tea"),
+    "no such key": (
+        "toml",
+        "# train.toml\nhiden-size = 3\n```\n```bash\n"
+        "grukit train forecast d -o m --config train.toml",
+        AssertionError,
+        "hidden-size",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SABOTAGE)
+@pytest.mark.parametrize("indent", ["", "  "], ids=["flush", "in a list"])
+def test_a_wrong_page_is_seen(name, indent, tmp_path, monkeypatch):
+    kind, body, error, message = SABOTAGE[name]
+    page = tmp_path / "page.md"
+    block = textwrap.indent(f"```{kind}\n{body}\n```\n", indent)
+    page.write_text(f"# Page\n\n{block}")
+    with pytest.raises(error, match=message):
+        test_a_page_works(page, tmp_path, monkeypatch)
+
+
+def test_a_failure_is_shown_at_its_line(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("# Page\n\n```python\nx = 1\n```\n\n- one\n\n  ```python\n  1 / x - y\n  ```\n")
+    with pytest.raises(NameError) as failure:
+        run_page(page)
+    assert failure.traceback[-1].lineno + 1 == 10
+
+
+def test_a_right_command_line_does_nothing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    understand("grukit train forecast data.csv -o model --horizon 3 && exit # at last")
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(typer.BadParameter):
+        get_command(app).main(["evaluate", "m", "d", "--stride", "0"], standalone_mode=False)
