@@ -279,6 +279,15 @@ def test_every_error_is_one_of_ours(planted, small):
         assert isinstance(caught.value, ValueError)
 
 
+@pytest.mark.parametrize("rows", [1, 5, 24, 30])
+def test_too_little_data_is_refused(rows):
+    times = pd.date_range("2024-01-01", periods=rows, freq="D")
+    table = pd.DataFrame({"ds": times, "y": np.arange(rows) * 1.0})
+    for validation in (0.15, None):
+        with pytest.raises(DataError, match=r"more data|at least \d+ rows"):
+            Forecaster(freq="D").fit(table, validation)
+
+
 def test_defaults_work_on_a_short_daily_table():
     times = pd.date_range("2024-01-01", periods=60, freq="D")
     table = pd.DataFrame({"ds": times, "y": np.arange(60.0) % 7})

@@ -19,10 +19,10 @@ import torch
 from grukit import FitConfig, Forecaster
 from grukit.core.errors import Interrupted, NotFittedError
 from grukit.data.encoding import PanelEncoder
-from grukit.data.windows import Windows
+from grukit.data.windows import Windows, origins
 from grukit.results import Forecast
 from grukit.tasks import forecasting
-from grukit.tasks.forecasting import default_lookback
+from grukit.tasks.forecast_split import default_lookback, rows_before
 from grukit.training.fit import fit as real_fit
 
 HORIZON, LOOKBACK = 6, 24
@@ -121,7 +121,7 @@ def test_a_network_that_outputs_the_scaled_truth_forecasts_the_truth(
     table = planted()
     model = small(scaling=scaling, differencing=differencing).fit(table)
     encoded = model._model.encoder.encode(model._read(table))
-    at = forecasting.origins(encoded, LOOKBACK, HORIZON)
+    at = origins(encoded, LOOKBACK, HORIZON)
     batch = Windows(encoded, at, model._model.shape).batch(torch.arange(len(at)))
     network = ScaledTruth(batch.target - batch.base, len(model.levels))
     got = replace(model._model, network=network).quantiles(encoded, at)
@@ -132,7 +132,7 @@ def test_a_network_that_outputs_the_scaled_truth_forecasts_the_truth(
 def forecasts_made_at(model: Forecaster, table: pd.DataFrame, origin: pd.Timestamp) -> np.ndarray:
     """The quantiles that a backtest of the table makes at `origin`: [S, H, Q]."""
     panel = model._read(table)
-    before = forecasting._rows_before(panel, np.datetime64(origin, "us"))
+    before = rows_before(panel, np.datetime64(origin, "us"))
     encoded = model._model.encoder.encode(panel, seen=np.maximum(before, model.lookback_))
     at = encoded.offsets[:-1] + before
     return model._model.quantiles(encoded, at)
@@ -168,7 +168,7 @@ def test_a_leak_is_noticed(planted, small):
     def leaky(model, table, origin):
         panel = model._read(table.assign(unique_id="new " + table.unique_id))
         encoded = model._model.encoder.encode(panel)  # the scale of all rows, later ones too
-        rows = forecasting._rows_before(panel, np.datetime64(origin, "us"))
+        rows = rows_before(panel, np.datetime64(origin, "us"))
         return model._model.quantiles(encoded, encoded.offsets[:-1] + rows)
 
     def shifted(model, table, origin):
@@ -233,7 +233,7 @@ def test_validation_rows_are_what_the_split_says(planted, small):
 def test_a_missing_target_has_no_effect_on_the_loss(frame, small):
     model = small().fit(frame)
     encoded = model._model.encoder.encode(model._read(frame))
-    at = forecasting.origins(encoded, LOOKBACK, HORIZON)
+    at = origins(encoded, LOOKBACK, HORIZON)
     batch = Windows(encoded, at, model._model.shape).batch(torch.arange(len(at)))
     assert 0.9 < batch.observed.float().mean() < 1
 

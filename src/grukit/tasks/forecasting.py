@@ -17,10 +17,9 @@ import torch
 from grukit.core.errors import DataError, Interrupted, ModelFolderError, ParameterError, must_be
 from grukit.core.model_folder import read_model_folder, write_model_folder
 from grukit.core.rules import Rule, check, each, integer, number, one_of, optional, text
-from grukit.data.calendar import as_time, of_series, show_time
-from grukit.data.encoding import Encoded, PanelEncoder
+from grukit.data.calendar import as_time, show_time
+from grukit.data.encoding import PanelEncoder
 from grukit.data.frames import Columns, Panel, to_panel
-from grukit.data.values import is_missing
 from grukit.data.windows import (
     WINDOW_COLUMNS,
     WINDOW_SCALE_COLUMNS,
@@ -28,7 +27,6 @@ from grukit.data.windows import (
     Windows,
     WindowShape,
     check_lengths,
-    origins,
 )
 from grukit.evaluation.backtest import fit_baselines, series_scales
 from grukit.nn.encoder_decoder import DirectForecaster
@@ -36,6 +34,14 @@ from grukit.results import Columns as AnswerColumns
 from grukit.results import Evaluation, Forecast, check_levels
 from grukit.tasks.base import Estimator
 from grukit.tasks.forecast_model import ForecastModel
+from grukit.tasks.forecast_split import (
+    check_covariates_seen,
+    check_target_seen,
+    cutoff,
+    default_lookback,
+    origins_within,
+    rows_before,
+)
 from grukit.tasks.model_card import model_card
 from grukit.training.fit import FitConfig, FitResult, LossSum, fit
 from grukit.training.losses import pinball_loss
@@ -44,8 +50,6 @@ if TYPE_CHECKING:
     from grukit.plots.forecast import ForecastDisplay
 
 LEVELS = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975)
-# The default lookback is three seasons, within these bounds.
-SHORTEST_LOOKBACK, LONGEST_LOOKBACK = 16, 336
 _RULES = {
     "horizon": integer(at_least=1),
     "lookback": optional(integer(at_least=1)),
@@ -177,8 +181,8 @@ class Forecaster(Estimator):
         season = panel.calendar.season
         cut, learned = panel.lengths, panel
         if validation is not None:
-            time = _cutoff(panel, validation, self.horizon)
-            cut, learned = _rows_before(panel, time), panel.before(time)
+            time = cutoff(panel, validation, self.horizon)
+            cut, learned = rows_before(panel, time), panel.before(time)
         shape = self._shape(self.lookback or default_lookback(season, self.horizon, cut.max()))
         check_lengths(
             panel.ids,
@@ -189,10 +193,10 @@ class Forecaster(Estimator):
         )
         encoder = PanelEncoder.fit(learned)
         encoded = encoder.encode(panel, seen=np.maximum(cut, shape.lookback))
-        learn = _origins(encoded, shape, "training", to_row=cut)
+        learn = origins_within(encoded, shape, "training", to_row=cut)
         judge = None
         if validation is not None:
-            judge = _origins(encoded, shape, "validation", from_row=cut)
+            judge = origins_within(encoded, shape, "validation", from_row=cut)
         scales = series_scales(encoded, season, cut)
         model = ForecastModel(
             network=self._new_network(encoder),
@@ -252,9 +256,9 @@ class Forecaster(Estimator):
             panel = self._read(data)
             lookback = model.shape.lookback
             check_lengths(panel.ids, panel.lengths, lookback, "to look back on; give a longer past")
-            _check_covariates_seen(panel, encoder, lookback)
+            check_covariates_seen(panel, encoder, lookback)
             context, series_column = encoder.encode(panel).tail(lookback), panel.columns.series
-        _check_target_seen(context, self.target)
+        check_target_seen(context, self.target)
         ahead = None if future is None else self._read(future, target_required=False)
         horizon = model.shape.horizon
         extended = context.extended(horizon, encoder.encode_future(ahead, context, horizon))
@@ -290,9 +294,9 @@ class Forecaster(Estimator):
                 f"the data must go on after {show_time(first)}, got rows up to "
                 f"{show_time(panel.times.max())}; give later data, or an earlier start"
             )
-        before = _rows_before(panel, first)
+        before = rows_before(panel, first)
         encoded = model.encoder.encode(panel, seen=np.maximum(before, model.shape.lookback))
-        at = _origins(encoded, model.shape, "evaluation", from_row=before, stride=stride)
+        at = origins_within(encoded, model.shape, "evaluation", from_row=before, stride=stride)
         return model.score(encoded, at)
 
     def plot(
@@ -450,76 +454,3 @@ class Forecaster(Estimator):
         change = network(batch.past, batch.future, batch.static)
         levels = torch.tensor(self.levels, dtype=change.dtype, device=change.device)
         return pinball_loss(change, batch.target - batch.base, levels, batch.observed)
-
-
-def default_lookback(season: int, horizon: int, rows: int) -> int:
-    """Three seasons within bounds, at least the horizon, at most a third of the training `rows`.
-
-    >>> default_lookback(season=24, horizon=12, rows=5000)
-    72
-    >>> default_lookback(season=24, horizon=12, rows=150)
-    50
-    """
-    wanted = max(min(max(3 * season, SHORTEST_LOOKBACK), LONGEST_LOOKBACK), horizon)
-    return max(1, min(wanted, int(rows) // 3))
-
-
-def _cutoff(panel: Panel, validation: Any, horizon: int) -> np.datetime64:
-    """The time from which rows are for validation; a share is at least one horizon."""
-    if isinstance(validation, numbers.Real):
-        check({"validation": validation}, {"validation": number(above=0, below=1)})
-        times = np.sort(panel.times)
-        share = times[min(int(len(times) * (1 - float(validation))), len(times) - 1)]
-        latest = int(np.argmax(panel.times[panel.offsets[1:] - 1]))
-        return min(share, panel.times[panel.rows(latest)][-horizon:][0])
-    time = as_time(validation, "validation")
-    if time <= panel.times.min():
-        raise DataError(
-            f"validation must leave earlier rows to learn from, got {show_time(time)} for data "
-            f"from {show_time(panel.times.min())}"
-        )
-    return time
-
-
-def _origins(encoded: Encoded, shape: WindowShape, part: str, **bounds: Any) -> np.ndarray:
-    found = origins(encoded, shape.lookback, shape.horizon, **bounds)
-    if not len(found):
-        raise DataError(
-            f"the {part} part of the data must hold at least one window of {shape.lookback} steps "
-            f"of lookback and {shape.horizon} of horizon with something observed in both, got "
-            "none; lower them, give more data, or change the split"
-        )
-    return found
-
-
-def _rows_before(rows: Panel | Encoded, time: np.datetime64) -> np.ndarray:
-    """int64 [S]: how many rows of each series are earlier than `time`."""
-    earlier = np.concatenate([[0], np.cumsum(rows.times < time)])
-    return np.diff(earlier[rows.offsets])
-
-
-def _check_target_seen(context: Encoded, target: str) -> None:
-    """Raise DataError naming a series with nothing observed to forecast from."""
-    seen = np.add.reduceat(~np.isnan(context.target), context.offsets[:-1], dtype=np.int64)
-    if not seen.all():
-        name, rows = context.ids[int(np.argmin(seen))], int(context.lengths[np.argmin(seen)])
-        raise DataError(
-            f"the target {target!r}{of_series(name)} must have a value among its last {rows} "
-            "rows, the lookback, got only missing ones; give a past with values, or leave the "
-            "series out"
-        )
-
-
-def _check_covariates_seen(panel: Panel, encoder: PanelEncoder, lookback: int) -> None:
-    """Raise DataError for a past covariate without a value that training always had."""
-    for column in encoder.past:
-        if column.can_be_missing:
-            continue
-        known = ~is_missing(panel.covariates[column.name])
-        for name, stop in zip(panel.ids, panel.offsets[1:], strict=True):
-            if not known[stop - lookback : stop].any():
-                raise DataError(
-                    f"the past covariate {column.name!r}{of_series(name)} must have a value among "
-                    f"its last {lookback} rows, the lookback, got only missing ones; it was never "
-                    "missing in training"
-                )

@@ -1,0 +1,94 @@
+"""What a forecaster learns from, is judged on, and may forecast from."""
+
+from __future__ import annotations
+
+import numbers
+from typing import Any
+
+import numpy as np
+
+from grukit.core.errors import DataError
+from grukit.core.rules import check, number
+from grukit.data.calendar import as_time, of_series, show_time
+from grukit.data.encoding import Encoded, PanelEncoder
+from grukit.data.frames import Panel
+from grukit.data.values import is_missing
+from grukit.data.windows import WindowShape, origins
+
+# The default lookback is three seasons, within these bounds.
+SHORTEST_LOOKBACK, LONGEST_LOOKBACK = 16, 336
+
+
+def default_lookback(season: int, horizon: int, rows: int) -> int:
+    """Three seasons within bounds, at least the horizon, at most a third of the training `rows`.
+
+    >>> default_lookback(season=24, horizon=12, rows=5000)
+    72
+    >>> default_lookback(season=24, horizon=12, rows=150)
+    50
+    """
+    wanted = max(min(max(3 * season, SHORTEST_LOOKBACK), LONGEST_LOOKBACK), horizon)
+    return max(1, min(wanted, int(rows) // 3))
+
+
+def cutoff(panel: Panel, validation: Any, horizon: int) -> np.datetime64:
+    """The time from which rows are for validation; a share is at least one horizon."""
+    if isinstance(validation, numbers.Real):
+        check({"validation": validation}, {"validation": number(above=0, below=1)})
+        times = np.sort(panel.times)
+        share = times[min(int(len(times) * (1 - float(validation))), len(times) - 1)]
+        latest = int(np.argmax(panel.times[panel.offsets[1:] - 1]))
+        time = min(share, panel.times[panel.rows(latest)][-horizon:][0])
+    else:
+        time = as_time(validation, "validation")
+    if time <= panel.times.min():
+        raise DataError(
+            f"validation must leave earlier rows to learn from, got {show_time(time)} for data "
+            f"from {show_time(panel.times.min())}; split later, give more data, or lower horizon"
+        )
+    return time
+
+
+def origins_within(encoded: Encoded, shape: WindowShape, part: str, **bounds: Any) -> np.ndarray:
+    """The origins of all windows, DataError naming the `part` of the data without any."""
+    found = origins(encoded, shape.lookback, shape.horizon, **bounds)
+    if not len(found):
+        raise DataError(
+            f"the {part} part of the data must hold at least one window of {shape.lookback} steps "
+            f"of lookback and {shape.horizon} of horizon with something observed in both, got "
+            "none; lower them, give more data, or change the split"
+        )
+    return found
+
+
+def rows_before(rows: Panel | Encoded, time: np.datetime64) -> np.ndarray:
+    """int64 [S]: how many rows of each series are earlier than `time`."""
+    earlier = np.concatenate([[0], np.cumsum(rows.times < time)])
+    return np.diff(earlier[rows.offsets])
+
+
+def check_target_seen(context: Encoded, target: str) -> None:
+    """Raise DataError naming a series with nothing observed to forecast from."""
+    seen = np.add.reduceat(~np.isnan(context.target), context.offsets[:-1], dtype=np.int64)
+    if not seen.all():
+        name, rows = context.ids[int(np.argmin(seen))], int(context.lengths[np.argmin(seen)])
+        raise DataError(
+            f"the target {target!r}{of_series(name)} must have a value among its last {rows} "
+            "rows, the lookback, got only missing ones; give a past with values, or leave the "
+            "series out"
+        )
+
+
+def check_covariates_seen(panel: Panel, encoder: PanelEncoder, lookback: int) -> None:
+    """Raise DataError for a past covariate without a value that training always had."""
+    for column in encoder.past:
+        if column.can_be_missing:
+            continue
+        known = ~is_missing(panel.covariates[column.name])
+        for name, stop in zip(panel.ids, panel.offsets[1:], strict=True):
+            if not known[stop - lookback : stop].any():
+                raise DataError(
+                    f"the past covariate {column.name!r}{of_series(name)} must have a value among "
+                    f"its last {lookback} rows, the lookback, got only missing ones; it was never "
+                    "missing in training"
+                )
