@@ -20,8 +20,10 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "ARCHITECTURE.md", ROOT / "CONTRIBUTING.md"]
 PAGES += sorted(page for page in (ROOT / "docs").rglob("*.md") if "_build" not in page.parts)
 BLOCK = re.compile(r"^(?P<indent> *)```(?P<kind>\w+)\n(?P<body>.*?)^(?P=indent)```$", re.M | re.S)
+FENCE = re.compile(r"^ *(?:```|~~~).*\b(python|bash|toml)\b", re.M)
 FILE_NAME = re.compile(r"# (\S+\.toml)\n")
 END_OF_COMMAND = {"|", ">", ">>", "&&", ";"}
+every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
 
 def blocks(text: str, kind: str) -> list[tuple[int, str]]:
@@ -84,13 +86,20 @@ def quick_compile(monkeypatch):
     "ignore:`torch.jit.script.*` is deprecated:DeprecationWarning",
     "ignore:`isinstance.treespec, LeafSpec.` is deprecated:FutureWarning",
 )
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+@every_page
 def test_a_page_works(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_config_files(page)
     for line in command_lines(page):
         understand(line)
     run_page(page)
+
+
+@every_page
+def test_no_code_block_is_overlooked(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for kind in ("python", "bash", "toml"):
+        assert FENCE.findall(text).count(kind) == len(blocks(text, kind)), f"{page}: {kind}"
 
 
 def test_there_is_something_to_check():
@@ -104,18 +113,33 @@ SABOTAGE = {
     "a failing snippet": ("python", "x = 1\nassert x > 1, 'x is 1'", AssertionError, "x is 1"),
     "a name that is gone": ("python", "from grukit import Oracle", ImportError, "Oracle"),
     "no Python": ("python", "model = ", SyntaxError, "invalid syntax"),
-    "no such command": ("bash", "grukit tell data.csv", AssertionError, "tell"),
-    "no such subcommand": ("bash", "grukit train poems a.csv -o m", AssertionError, "poems"),
-    "no such option": ("bash", "grukit predict m --speed 3", AssertionError, "--speed"),
-    "a value outside its rule": ("bash", "grukit evaluate m d --stride 0", AssertionError, "0"),
-    "a forgotten option": ("bash", "grukit train forecast data.csv", AssertionError, "output"),
-    "an option on the next line": ("bash", "grukit predict \\\n  m --tea", AssertionError, "--tea"),
+    "no such command": ("bash", "grukit tell data.csv", AssertionError, "No such command"),
+    "no such subcommand": (
+        "bash",
+        "grukit train poems a.csv -o m",
+        AssertionError,
+        "No such command",
+    ),
+    "no such option": ("bash", "grukit predict m --speed 3", AssertionError, "No such option"),
+    "a value outside its rule": ("bash", "grukit evaluate m d --stride 0", AssertionError, "range"),
+    "a forgotten option": (
+        "bash",
+        "grukit train forecast data.csv",
+        AssertionError,
+        "Missing option",
+    ),
+    "an option on the next line": (
+        "bash",
+        "grukit predict \\\n  m --tea",
+        AssertionError,
+        "No such option",
+    ),
     "no such key": (
         "toml",
         "# train.toml\nhiden-size = 3\n```\n```bash\n"
         "grukit train forecast d -o m --config train.toml",
         AssertionError,
-        "hidden-size",
+        "unknown key 'hiden-size'",
     ),
 }
 
@@ -129,6 +153,14 @@ def test_a_wrong_page_is_seen(name, indent, tmp_path, monkeypatch):
     page.write_text(f"# Page\n\n{block}")
     with pytest.raises(error, match=message):
         test_a_page_works(page, tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize("fence", ["```python title", "~~~python", "```{code-block} python"])
+def test_a_block_of_another_form_is_seen(fence, tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(f"# Page\n\n{fence}\nx = 1\n{fence[:3]}\n")
+    with pytest.raises(AssertionError, match="python"):
+        test_no_code_block_is_overlooked(page)
 
 
 def test_a_failure_is_shown_at_its_line(tmp_path):
