@@ -121,7 +121,7 @@ SABOTAGE = {
         "No such command",
     ),
     "no such option": ("bash", "grukit predict m --speed 3", AssertionError, "No such option"),
-    "a value outside its rule": ("bash", "grukit evaluate m d --stride 0", AssertionError, "range"),
+    "a value outside its rule": ("bash", "grukit evaluate m d --stride 0", AssertionError, "Invalid value"),
     "a forgotten option": (
         "bash",
         "grukit train forecast data.csv",
