@@ -20,9 +20,10 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "ARCHITECTURE.md", ROOT / "CONTRIBUTING.md"]
 PAGES += sorted(page for page in (ROOT / "docs").rglob("*.md") if "_build" not in page.parts)
 BLOCK = re.compile(r"^(?P<indent> *)```(?P<kind>\w+)\n(?P<body>.*?)^(?P=indent)```$", re.M | re.S)
-FENCE = re.compile(r"^ *(?:```|~~~).*\b(python|bash|toml)\b", re.M)
+FENCE = re.compile(r"^ *(?:```|~~~).*\b(python|bash|toml|output)\b", re.M)
 FILE_NAME = re.compile(r"# (\S+\.toml)\n")
 END_OF_COMMAND = {"|", ">", ">>", "&&", ";"}
+NUMBER = re.compile(r"\d[\d,]*\.?\d*")
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
 
@@ -41,6 +42,22 @@ def run_page(page: Path) -> None:
     for before, body in blocks(page.read_text(encoding="utf-8"), "python"):
         lines += [""] * (before - len(lines)) + body.splitlines()
     exec(compile("\n".join(lines), str(page), "exec"), {"__name__": "__page__"})
+
+
+def words_and_numbers(line: str) -> tuple[list[str], list[float]]:
+    """A printed line without its numbers and stars, and the numbers."""
+    numbers = [float(number.replace(",", "")) for number in NUMBER.findall(line)]
+    return NUMBER.sub("#", line.replace("*", "")).split(), numbers
+
+
+def check_output(page: Path, printed: str) -> None:
+    """Every line shown as output is printed, with numbers like the ones shown."""
+    lines = [words_and_numbers(line) for line in printed.splitlines()]
+    for _, body in blocks(page.read_text(encoding="utf-8"), "output"):
+        for line in body.splitlines():
+            words, numbers = words_and_numbers(line)
+            found = [own for others, own in lines if others == words]
+            assert any(own == pytest.approx(numbers, rel=0.25) for own in found), line
 
 
 def write_config_files(page: Path) -> None:
@@ -87,18 +104,19 @@ def quick_compile(monkeypatch):
     "ignore:`isinstance.treespec, LeafSpec.` is deprecated:FutureWarning",
 )
 @every_page
-def test_a_page_works(page, tmp_path, monkeypatch):
+def test_a_page_works(page, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     write_config_files(page)
     for line in command_lines(page):
         understand(line)
     run_page(page)
+    check_output(page, capsys.readouterr().out)
 
 
 @every_page
 def test_no_code_block_is_overlooked(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
-    for kind in ("python", "bash", "toml"):
+    for kind in ("python", "bash", "toml", "output"):
         assert FENCE.findall(text).count(kind) == len(blocks(text, kind)), f"{page}: {kind}"
 
 
@@ -113,6 +131,12 @@ SABOTAGE = {
     "a failing snippet": ("python", "x = 1\nassert x > 1, 'x is 1'", AssertionError, "x is 1"),
     "a name that is gone": ("python", "from grukit import Oracle", ImportError, "Oracle"),
     "no Python": ("python", "model = ", SyntaxError, "invalid syntax"),
+    "another answer": (
+        "python",
+        "print('MAE 1,500.0* of 3')\n```\n```output\nMAE 900.0 of 3",
+        AssertionError,
+        "MAE 900.0 of 3",
+    ),
     "no such command": ("bash", "grukit tell data.csv", AssertionError, "No such command"),
     "no such subcommand": (
         "bash",
@@ -121,7 +145,12 @@ SABOTAGE = {
         "No such command",
     ),
     "no such option": ("bash", "grukit predict m --speed 3", AssertionError, "No such option"),
-    "a value outside its rule": ("bash", "grukit evaluate m d --stride 0", AssertionError, "Invalid value"),
+    "a value outside its rule": (
+        "bash",
+        "grukit evaluate m d --stride 0",
+        AssertionError,
+        "Invalid value",
+    ),
     "a forgotten option": (
         "bash",
         "grukit train forecast data.csv",
@@ -146,13 +175,13 @@ SABOTAGE = {
 
 @pytest.mark.parametrize("name", SABOTAGE)
 @pytest.mark.parametrize("indent", ["", "  "], ids=["flush", "in a list"])
-def test_a_wrong_page_is_seen(name, indent, tmp_path, monkeypatch):
+def test_a_wrong_page_is_seen(name, indent, tmp_path, monkeypatch, capsys):
     kind, body, error, message = SABOTAGE[name]
     page = tmp_path / "page.md"
     block = textwrap.indent(f"```{kind}\n{body}\n```\n", indent)
     page.write_text(f"# Page\n\n{block}")
     with pytest.raises(error, match=message):
-        test_a_page_works(page, tmp_path, monkeypatch)
+        test_a_page_works(page, tmp_path, monkeypatch, capsys)
 
 
 @pytest.mark.parametrize("fence", ["```python title", "~~~python", "```{code-block} python"])
@@ -169,6 +198,14 @@ def test_a_failure_is_shown_at_its_line(tmp_path):
     with pytest.raises(NameError) as failure:
         run_page(page)
     assert failure.traceback[-1].lineno + 1 == 10
+
+
+def test_output_may_differ_a_little(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("# Page\n\n```output\n   MAE\nGRU 1,000.5*\n```\n")
+    check_output(page, "rows: 3\nMAE\n  GRU   999.0\n")
+    with pytest.raises(AssertionError, match="GRU"):
+        check_output(page, "MAE\nLSTM 1000.5")
 
 
 def test_a_right_command_line_does_nothing(tmp_path, monkeypatch):
