@@ -38,6 +38,9 @@ def run(seed: int, short: bool = False) -> dict[str, Any]:
         target="temperature",
         past_covariates=COVARIATES,
         hidden_size=16 if short else 64,
+        dropout=0.2,
+        scaling="series",
+        differencing=0,
         training=FitConfig(
             epochs=2 if short else 6, batch_size=256, learning_rate=5e-3 if short else 2e-3
         ),

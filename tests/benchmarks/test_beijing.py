@@ -17,7 +17,7 @@ import beijing  # noqa: E402
 
 def test_a_small_model_beats_persistence(data_folder):
     row = beijing.run(seed=0, short=True)
-    assert row["origins"] == 364
+    assert row["origins"] == 365
     assert row["at_24h"]["seasonal naive"]["rmse"] == pytest.approx(3.5, abs=0.2)
     assert beijing.gain(row) > 0.08
 

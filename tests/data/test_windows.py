@@ -213,3 +213,27 @@ def test_short_series_are_named():
     many = tuple(f"s{n}" for n in range(9))
     with pytest.raises(DataError, match="and 4 more"):
         check_lengths(many, np.full(9, 2), 3, "to see")
+
+
+@pytest.mark.parametrize("scale_by_window", [False, True])
+@pytest.mark.parametrize("differencing", [0, 1])
+def test_the_step_scale_is_the_mean_size_of_what_is_forecast(scale_by_window, differencing):
+    encoded = encoded_series(missing=0.2)
+    shape = WindowShape(8, 4, scale_by_window, differencing)
+    at = origins(encoded, shape.lookback, shape.horizon)
+    sizes: list[list[float]] = [[] for _ in range(shape.horizon)]
+    for origin in at:
+        window = by_hand(encoded, int(origin), shape)
+        for step, size in enumerate(np.abs(window["target"] - window["base"])):
+            if not math.isnan(encoded.target[origin + step]):
+                sizes[step].append(size)
+    expected = [np.mean(step) for step in sizes]
+    np.testing.assert_allclose(Windows(encoded, at, shape).step_scale(), expected, rtol=1e-4)
+
+
+def test_a_step_that_never_changes_has_scale_one():
+    encoded = encoded_series(lengths=(40,))
+    encoded.target[:] = 7.0
+    shape = WindowShape(8, 4, scale_by_window=True, differencing=1)
+    windows = Windows(encoded, origins(encoded, 8, 4), shape)
+    assert windows.step_scale().tolist() == [1.0] * 4

@@ -59,3 +59,13 @@ def test_dropout_acts_in_training_only():
     assert not torch.equal(model(*given), model(*given))
     model.eval()
     assert torch.equal(model(*given), model(*given))
+
+
+def test_each_step_is_answered_in_units_of_its_scale():
+    given = inputs()
+    model = network()
+    before = model(*given)
+    scale = torch.arange(1.0, 7.0)
+    model.step_scale.copy_(scale)
+    torch.testing.assert_close(model(*given), before * scale[:, None])
+    assert torch.equal(model.state_dict()["step_scale"], scale)

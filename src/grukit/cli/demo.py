@@ -58,6 +58,7 @@ def weather(folder: Path) -> tuple[Evaluation, str]:
         past_covariates=("dew_point", "humidity", "pressure", "wind_speed"),
         hidden_size=32,
         dropout=0.2,
+        scaling="series",
         training=FitConfig(epochs=6, batch_size=256, learning_rate=3e-3),
     ).fit(frame[frame["ds"] <= known])
     forecaster.save(folder / "model")

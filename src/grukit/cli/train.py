@@ -107,10 +107,10 @@ def forecast(
         Literal["series", "window"],
         option(
             metavar="SCALING",
-            help="Scale by the mean and spread of the whole series, or of each window: series or "
-            "window.",
+            help="Scale by the mean and spread of each window, for levels that wander or grow, or "
+            "of the whole series, where the level itself says something: window or series.",
         ),
-    ] = "series",
+    ] = "window",
     differencing: Annotated[
         int,
         option(
@@ -119,7 +119,7 @@ def forecast(
             help="Forecast the change since so many steps before: 1 for the last value, 24 for the "
             "same hour of the day before. 0 forecasts the value itself.",
         ),
-    ] = 0,
+    ] = 1,
     validation: Annotated[
         str,
         option(

@@ -316,7 +316,7 @@ class PanelEncoder:
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> PanelEncoder:
-        """The inverse of `to_config`; KeyError, TypeError, ValueError or AttributeError otherwise."""
+        """The inverse of `to_config`; KeyError, TypeError or the like for damaged values."""
         roles = {
             role: tuple(
                 ColumnEncoder(

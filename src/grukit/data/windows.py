@@ -21,6 +21,7 @@ from grukit.data.encoding import Encoded
 LARGEST_MAGNIFICATION = 10.0
 # Columns of WindowBatch.past before the covariates, and of static that window scaling adds.
 WINDOW_COLUMNS, WINDOW_SCALE_COLUMNS = 3, 2
+_BATCH = 1024
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,16 @@ class Windows:
             center=center,
             spread=spread,
         )
+
+    def step_scale(self) -> Tensor:
+        """The mean size of target - base at each step, [H]; 1 where it is 0 or never observed."""
+        total, count = torch.zeros(self.horizon), torch.zeros(self.horizon)
+        for indices in torch.arange(len(self)).split(_BATCH):
+            batch = self.batch(indices)
+            size = (batch.target - batch.base).abs()
+            total += torch.where(batch.observed, size, 0.0).sum(0)
+            count += batch.observed.sum(0)
+        return torch.where(total > 0, total / count, 1.0)
 
     def _base(self, values: Tensor, observed: Tensor) -> Tensor:
         base = values.new_zeros((len(values), self.horizon))

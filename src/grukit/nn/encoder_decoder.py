@@ -30,9 +30,15 @@ class DirectForecaster(nn.Module):
     The encoder's last state, what is known of each step ahead, and the step itself meet in a small
     network that is shared by all steps, so no error is fed back.
 
+    Each step's answer is in units of its `step_scale` [H], ones until it is set: the size of what
+    is to be forecast at that step, so that a small change at the first step is not drowned by the
+    large ones at the last.
+
     past_size, known_size, static_size: columns of the three inputs.
     horizon: H, the steps answered for. levels: Q quantile levels, 0.5 among them.
     """
+
+    step_scale: Tensor
 
     def __init__(
         self,
@@ -54,6 +60,7 @@ class DirectForecaster(nn.Module):
         self.of_step = nn.Parameter(torch.randn(horizon, hidden_size) / hidden_size**0.5)
         self.mix = nn.Linear(hidden_size, hidden_size)
         self.head = QuantileHead(hidden_size, levels)
+        self.register_buffer("step_scale", torch.ones(horizon))
 
     def forward(self, past: Tensor, future: Tensor, static: Tensor) -> Tensor:
         """[B, L, past], [B, H, known] and [B, static] to quantiles [B, H, Q]."""
@@ -63,4 +70,4 @@ class DirectForecaster(nn.Module):
         if self.of_known is not None:
             features = features + self.of_known(future)
         features = gelu(features)
-        return self.head(features + gelu(self.mix(features)))
+        return self.head(features + gelu(self.mix(features))) * self.step_scale[:, None]

@@ -103,8 +103,9 @@ class Forecaster(Estimator):
         static_covariates: properties of a series. Numbers or categories.
     levels: quantile levels of the answer, 0.5 among them.
     hidden_size, num_layers, dropout: of the GRU and the decoder that follows it.
-    scaling: "series" standardizes by the mean and spread of each series in training; "window" by
-        those of the window itself, for series whose level wanders.
+    scaling: "window" standardizes by the mean and spread of the window itself, so that a level that
+        wanders or grows is no surprise; "series" by those of the series in training, better where
+        the level itself says something, as a temperature does.
     differencing: forecast the change from the last value of the same phase this many steps before:
         1 for the last value, the season for the last season; 0 forecasts the value.
     training: how to train.
@@ -133,8 +134,8 @@ class Forecaster(Estimator):
         hidden_size: int = 64,
         num_layers: int = 1,
         dropout: float = 0.0,
-        scaling: str = "series",
-        differencing: int = 0,
+        scaling: str = "window",
+        differencing: int = 1,
         training: FitConfig | None = None,
         seed: int = 0,
     ) -> None:
@@ -217,11 +218,13 @@ class Forecaster(Estimator):
             trained_until=panel.times.max(),
             stretch=np.ones(len(self.levels)),
         )
+        windows = Windows(encoded, learn, shape)
+        model.network.step_scale.copy_(windows.step_scale())
         try:
             result = fit(
                 model.network,
                 self._loss,
-                Windows(encoded, learn, shape),
+                windows,
                 None if judge is None else Windows(encoded, judge, shape),
                 self.training,
                 seed=self.seed,
