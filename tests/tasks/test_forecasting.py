@@ -70,6 +70,24 @@ def test_it_beats_every_baseline_on_a_planted_series(learned):
     assert scores["coverage_80"] < scores["coverage_95"]
 
 
+def test_each_half_is_validated_with_intervals_of_the_other_half(learned):
+    estimator, table, _ = learned
+    raw = replace(estimator._model, stretch=np.ones(len(estimator.levels)))
+    encoded = raw.encoder.encode(estimator._read(table))
+    at = origins(encoded, raw.shape.lookback, raw.shape.horizon, stride=5)
+    calibrated, scores = raw.validated(encoded, at)
+    np.testing.assert_array_equal(calibrated.stretch, raw.calibrated(encoded, at).stretch)
+
+    early = encoded.times[at] < np.sort(encoded.times[at])[len(at) // 2]
+    halves = [
+        raw.calibrated(encoded, at[~half]).score(encoded, at[half]) for half in (early, ~early)
+    ]
+    covered = sum(each.scores[0].metrics["coverage_80"] * each.observations for each in halves)
+    assert scores.observations == sum(each.observations for each in halves)
+    assert scores.scores[0].metrics["coverage_80"] == pytest.approx(covered / scores.observations)
+    assert scores.scores[0].metrics["coverage_80"] != pytest.approx(0.8, abs=1e-6)
+
+
 def test_the_known_future_moves_the_forecast_as_planted(learned):
     model, table, end = learned
     future = table[(table.ds >= end)].drop(columns="y")

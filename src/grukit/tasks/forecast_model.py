@@ -63,6 +63,26 @@ class ForecastModel:
         factors = fit_stretch(truth, self.quantiles(encoded, origins), self.levels)
         return replace(self, stretch=self.stretch * factors)
 
+    def validated(self, encoded: Encoded, origins: np.ndarray) -> tuple[ForecastModel, Evaluation]:
+        """This model calibrated at `origins`, and its scores there.
+
+        The scores of the earlier half are those of intervals calibrated on the later half, and the
+        other way round, so that no coverage is right by construction.
+        """
+        times = encoded.times[origins]
+        middle = np.sort(times)[len(times) // 2]
+        early = times < middle
+        of_early, of_late = (
+            self.calibrated(encoded, origins[other]) if other.any() else self
+            for other in (~early, early)
+        )
+
+        def forecast(at: np.ndarray) -> np.ndarray:
+            early = (encoded.times[at] < middle)[:, None, None]
+            return np.where(early, of_early.quantiles(encoded, at), of_late.quantiles(encoded, at))
+
+        return self.calibrated(encoded, origins), self.score(encoded, origins, forecast)
+
     def quantiles(self, encoded: Encoded, origins: np.ndarray) -> np.ndarray:
         """float64 [N, H, Q] in units of the data; DataError if not finite."""
         windows = Windows(encoded, origins, self.shape)
@@ -83,13 +103,18 @@ class ForecastModel:
             )
         return values
 
-    def score(self, encoded: Encoded, origins: np.ndarray) -> Evaluation:
-        """The model beside the baselines."""
+    def score(
+        self,
+        encoded: Encoded,
+        origins: np.ndarray,
+        forecast: Callable[[np.ndarray], np.ndarray] | None = None,
+    ) -> Evaluation:
+        """The model beside the baselines; `forecast` stands in for its own quantiles."""
         return backtest(
             "grukit GRU",
             encoded,
             origins,
-            lambda at: self.quantiles(encoded, at),
+            forecast or (lambda at: self.quantiles(encoded, at)),
             self.baselines,
             self.scales,
             self.shape.lookback,

@@ -238,8 +238,8 @@ class Forecaster(Estimator):
         if judge is None:
             self._become(model, panel, result, None)
         else:
-            model = model.calibrated(encoded, judge)
-            self._become(model, panel, result, model.score(encoded, judge))
+            model, scores = model.validated(encoded, judge)
+            self._become(model, panel, result, scores)
         return self
 
     def predict(self, data: Any = None, future: Any = None) -> Forecast:

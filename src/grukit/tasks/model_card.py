@@ -29,9 +29,10 @@ def model_card(
         judged = "Not scored on validation data."
     else:
         judged = (
-            f"On the {scores.windows:,} validation windows, which chose the epoch and calibrated "
-            "the intervals (so take the scores, and coverage above all, as optimistic; evaluate on "
-            f"later data):\n\n```\n{scores.table()}\n```"
+            f"On the {scores.windows:,} validation windows, which chose the epoch, so take the "
+            "scores as somewhat optimistic and evaluate on later data. The intervals scored on "
+            "each half of them were calibrated on the other half:\n\n"
+            f"```\n{scores.table()}\n```"
         )
     levels = ", ".join(f"{level:g}" for level in model.levels)
     first, last = show_time(panel.times.min()), show_time(panel.times.max())
