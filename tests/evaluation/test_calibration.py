@@ -27,7 +27,7 @@ def test_calibrated_intervals_cover_new_windows():
     after = stretched(quantiles, factors, LEVELS)
     assert coverage(truth, after[..., 1], after[..., 3]) == pytest.approx(0.8, abs=0.02)
     assert coverage(truth, after[..., 0], after[..., 4]) == pytest.approx(0.95, abs=0.01)
-    np.testing.assert_allclose(factors, [3, 3, 1, 3, 3], rtol=0.1)
+    np.testing.assert_allclose(factors, np.tile([3, 3, 1, 3, 3], (4, 1)), rtol=0.1)
 
 
 def test_each_side_has_its_own_factor():
@@ -35,19 +35,41 @@ def test_each_side_has_its_own_factor():
     median = quantiles[..., 2]
     truth = np.where(truth < median, (truth + 2 * median) / 3, truth)
     factors = fit_stretch(truth, quantiles, LEVELS)
-    np.testing.assert_allclose(factors, [1, 1, 1, 3, 3], rtol=0.1)
+    np.testing.assert_allclose(factors, np.tile([1, 1, 1, 3, 3], (4, 1)), rtol=0.1)
+
+
+def test_each_step_has_its_own_factor():
+    truth, quantiles = overconfident(3000, seed=0)
+    median = quantiles[:, 1, 2]
+    truth[:, 1] = (truth[:, 1] + 2 * median) / 3
+    factors = fit_stretch(truth, quantiles, LEVELS)
+    np.testing.assert_allclose(factors[1], np.ones(5), rtol=0.1)
+    np.testing.assert_allclose(factors[[0, 2, 3]][:, [0, 1, 3, 4]], 3, rtol=0.1)
+
+
+def test_few_windows_change_little():
+    wide, narrow = overconfident(3000, seed=0), overconfident(20, seed=0)
+    few = fit_stretch(*narrow, LEVELS)[:, [0, 1, 3, 4]]
+    many = fit_stretch(*wide, LEVELS)[:, [0, 1, 3, 4]]
+    assert (few > 1).all()
+    assert (few < 2).all()
+    assert (few < many).all()
 
 
 def test_the_median_keeps_its_place_and_quantiles_stay_in_order():
     _, quantiles = overconfident(50, seed=0)
-    after = stretched(quantiles, np.array([SMALLEST, LARGEST, 1.0, 0.3, 2.0]), LEVELS)
+    factors = np.tile([SMALLEST, LARGEST, 1.0, 0.3, 2.0], (4, 1))
+    after = stretched(quantiles, factors, LEVELS)
     np.testing.assert_array_equal(after[..., 2], quantiles[..., 2])
     assert (np.diff(after, axis=-1) >= 0).all()
 
 
 def test_factors_stay_within_bounds_whatever_the_truth():
-    _, quantiles = overconfident(50, seed=0)
+    _, quantiles = overconfident(10_000, seed=0)
     far = fit_stretch(quantiles[..., 2] + 1e6, quantiles, LEVELS)
-    np.testing.assert_array_equal(far, [SMALLEST, SMALLEST, 1, LARGEST, LARGEST])
-    unknown = fit_stretch(np.full((50, 4), np.nan), quantiles, LEVELS)
-    np.testing.assert_array_equal(unknown, np.ones(5))
+    expected = np.tile([SMALLEST, SMALLEST, 1, LARGEST, LARGEST], (4, 1))
+    np.testing.assert_allclose(far, expected, atol=0.1)
+    assert (far >= SMALLEST).all()
+    assert (far <= LARGEST).all()
+    unknown = fit_stretch(np.full((50, 4), np.nan), quantiles[:50], LEVELS)
+    np.testing.assert_array_equal(unknown, np.ones((4, 5)))

@@ -72,7 +72,7 @@ def test_it_beats_every_baseline_on_a_planted_series(learned):
 
 def test_each_half_is_validated_with_intervals_of_the_other_half(learned):
     estimator, table, _ = learned
-    raw = replace(estimator._model, stretch=np.ones(len(estimator.levels)))
+    raw = replace(estimator._model, stretch=np.ones_like(estimator._model.stretch))
     encoded = raw.encoder.encode(estimator._read(table))
     at = origins(encoded, raw.shape.lookback, raw.shape.horizon, stride=5)
     calibrated, scores = raw.validated(encoded, at)

@@ -41,7 +41,7 @@ class ForecastModel:
         context: the last lookback of each training series.
         series_column: what the user calls it; None where the table was one series.
         trained_until: the last time of the training data.
-        stretch: float64 [Q], calibrates the distance of each quantile from the median.
+        stretch: float64 [H, Q], calibrates the distance of each quantile from the median.
     """
 
     network: DirectForecaster
@@ -194,7 +194,7 @@ class ForecastModel:
         for rule, values in residuals.items():
             _check_shape(f"baseline.{rule.name}", (shape.horizon, len(levels)), values)
         stretch = tensors["stretch"].numpy()
-        _check_shape("stretch", (len(levels),), stretch)
+        _check_shape("stretch", (shape.horizon, len(levels)), stretch)
         return cls(
             network=network.eval(),
             encoder=encoder,

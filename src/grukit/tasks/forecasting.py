@@ -216,7 +216,7 @@ class Forecaster(Estimator):
             context=encoded.tail(shape.lookback),
             series_column=panel.columns.series,
             trained_until=panel.times.max(),
-            stretch=np.ones(len(self.levels)),
+            stretch=np.ones((self.horizon, len(self.levels))),
         )
         windows = Windows(encoded, learn, shape)
         model.network.step_scale.copy_(windows.step_scale())
