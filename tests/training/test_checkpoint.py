@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from grukit.core.errors import CheckpointError
-from grukit.training.checkpoint import Checkpoint
+from grukit.training.checkpoint import Checkpoint, has_checkpoint, remove_checkpoint
 
 IDENTITY = {"seed": 1, "hidden_size": [2, 3]}
 STATE = {
@@ -162,6 +162,48 @@ def test_another_run(checkpoint):
     other = Checkpoint(checkpoint.folder, {"seed": 2, "hidden_size": (2, 3)})
     with pytest.raises(CheckpointError, match=r"of another run: seed was 1, got 2\. Resume with"):
         other.load()
+
+
+def test_only_the_first_differences_to_another_run_are_listed(tmp_path):
+    checkpoint = Checkpoint(tmp_path, dict.fromkeys("zabcd", 1))
+    checkpoint.save(1, STATE)
+    with pytest.raises(CheckpointError) as caught:
+        Checkpoint(tmp_path, dict.fromkeys("zabcd", 2)).load()
+    listed = "z was 1, got 2; a was 1, got 2; b was 1, got 2; and 2 more. Resume"
+    assert listed in str(caught.value)
+
+
+def test_two_runs_never_share_a_folder(checkpoint):
+    other = Checkpoint(checkpoint.folder, IDENTITY)
+    with checkpoint.held():
+        checkpoint.save(1, STATE)
+        with pytest.raises(CheckpointError, match="another run is training in"), other.held():
+            pass
+        with pytest.raises(CheckpointError, match="another run is training in"):
+            remove_checkpoint(checkpoint.folder)
+        assert same(checkpoint.load(), STATE)
+    with other.held():
+        assert same(other.load(), STATE)
+
+
+def test_an_empty_folder_is_gone_after_the_run_however_it_ends(checkpoint):
+    with pytest.raises(ZeroDivisionError), checkpoint.held():
+        raise ZeroDivisionError
+    assert not checkpoint.folder.exists()
+
+
+def test_only_what_a_run_saved_is_removed(checkpoint):
+    checkpoint.save(1, STATE)
+    (checkpoint.folder / ".latest.unfinished").touch()
+    assert has_checkpoint(checkpoint.folder)
+    remove_checkpoint(checkpoint.folder)
+    assert not checkpoint.folder.exists()
+    checkpoint = Checkpoint(checkpoint.folder, IDENTITY)
+    checkpoint.save(1, STATE)
+    (checkpoint.folder / "step-by-step").write_text("mine")
+    remove_checkpoint(checkpoint.folder)
+    assert [path.name for path in checkpoint.folder.iterdir()] == ["step-by-step"]
+    assert not has_checkpoint(checkpoint.folder)
 
 
 def test_no_pickle(checkpoint):

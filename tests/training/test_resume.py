@@ -290,3 +290,23 @@ def test_the_comparison_sees_a_run_whose_random_state_is_lost(uninterrupted, tmp
     monkeypatch.setattr("grukit.training.fit.seed_update", lambda device, seed, step: None)
     train(toy, checkpoint=tmp_path, resume=True)
     assert not equal(toy.model, uninterrupted["shuffled"][1])
+
+
+def test_a_run_that_begins_anew_forgets_the_one_before(tmp_path):
+    train(KINDS["carried"](), checkpoint=tmp_path)
+    (tmp_path / "notes").touch()
+    toy = KINDS["carried"]()
+    with pytest.raises(Crash):
+        train(toy, crashing(toy.loss, 1, crash), checkpoint=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["notes"]
+
+
+def test_a_second_run_into_the_same_folder_is_refused(tmp_path):
+    toy = KINDS["carried"]()
+
+    def second():
+        with pytest.raises(CheckpointError, match="another run is training"):
+            train(KINDS["carried"](), checkpoint=tmp_path / "run")
+
+    result = train(toy, crashing(toy.loss, 7, second), checkpoint=tmp_path / "run")
+    assert len(result.history) == toy.config.epochs

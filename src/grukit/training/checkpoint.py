@@ -10,12 +10,15 @@ folders; a crash at any point leaves the checkpoint before it or the new one.
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import fcntl
 import hashlib
 import json
+import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +32,7 @@ from grukit.core.folders import sync_folder, write_new_folder
 
 FORMAT = 1
 _STEP_FOLDER = re.compile(r"step-\d+-[0-9a-f]{8}")
+_DIFFERENCES_SHOWN = 3
 
 
 class Checkpoint:
@@ -42,6 +46,31 @@ class Checkpoint:
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self._identity = json.loads(json.dumps(identity, allow_nan=False))
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep the folder for this run alone; on leaving, remove it if it is empty.
+
+        Raises CheckpointError while another run holds it. The end of a process, however it comes,
+        ends its hold.
+        """
+        folder = os.open(self.folder, os.O_RDONLY)
+        try:
+            self._lock(folder)
+            try:
+                yield
+            finally:
+                with contextlib.suppress(OSError):
+                    self.folder.rmdir()
+        finally:
+            os.close(folder)
+
+    def clear(self) -> None:
+        """Delete what was saved, by this run or another; files of anybody else stay."""
+        (self.folder / "latest").unlink(missing_ok=True)
+        for unfinished in self.folder.glob(".latest.*"):
+            unfinished.unlink()
+        self._delete_steps_but(None)
 
     def save(self, step: int, state: Any) -> None:
         """Save a tree of tensors, numbers, texts, tuples, lists and dicts.
@@ -72,16 +101,14 @@ class Checkpoint:
                     str(self.folder),
                 ) from error
             raise
-        for old in self.folder.iterdir():
-            if old != new and _STEP_FOLDER.fullmatch(old.name):
-                shutil.rmtree(old, ignore_errors=True)
+        self._delete_steps_but(new)
 
     def load(self) -> Any:
         """The saved state with its tensors on the CPU, or None where nothing was saved yet.
 
         Raises CheckpointError for a damaged checkpoint and for one of another run.
         """
-        if not (self.folder / "latest").exists():
+        if not has_checkpoint(self.folder):
             return None
         try:
             latest = json.loads((self.folder / "latest").read_text())
@@ -111,6 +138,22 @@ class Checkpoint:
         ) as error:
             raise CheckpointError(self._damaged(f"{type(error).__name__}: {error}")) from error
 
+    def _lock(self, folder: int) -> None:
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise CheckpointError(
+                f"another run is training in {self.folder}: wait until it ends, or choose another "
+                "place"
+            ) from None
+        except OSError:  # a file system without locks
+            pass
+
+    def _delete_steps_but(self, kept: Path | None) -> None:
+        for folder in self.folder.iterdir():
+            if folder != kept and _STEP_FOLDER.fullmatch(folder.name):
+                shutil.rmtree(folder, ignore_errors=True)
+
     def _latest_name(self) -> str | None:
         try:
             return json.loads((self.folder / "latest").read_text())["folder"]
@@ -126,14 +169,31 @@ class Checkpoint:
     def _check_identity(self, saved: dict[str, Any]) -> None:
         differences = [
             f"{name} was {saved.get(name)!r}, got {self._identity.get(name)!r}"
-            for name in sorted(saved.keys() | self._identity.keys())
+            for name in {**self._identity, **saved}
             if saved.get(name) != self._identity.get(name)
         ]
         if differences:
+            more = len(differences) - _DIFFERENCES_SHOWN
+            shown = "; ".join(differences[:_DIFFERENCES_SHOWN]) + f"; and {more} more" * (more > 0)
             raise CheckpointError(
-                f"the checkpoint in {self.folder} is of another run: {'; '.join(differences)}. "
+                f"the checkpoint in {self.folder} is of another run: {shown}. "
                 "Resume with the settings and data it was made with, or train from the beginning"
             )
+
+
+def has_checkpoint(folder: str | Path) -> bool:
+    """Whether a run saved its state in `folder`."""
+    return (Path(folder) / "latest").exists()
+
+
+def remove_checkpoint(folder: str | Path) -> None:
+    """Delete what a run saved in `folder`, and the folder unless it holds anything else.
+
+    Raises CheckpointError while a run is training in it.
+    """
+    checkpoint = Checkpoint(folder, {})
+    with checkpoint.held():
+        checkpoint.clear()
 
 
 def _pack(tree: Any, tensors: dict[str, Tensor]) -> Any:

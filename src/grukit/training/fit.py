@@ -80,7 +80,8 @@ def fit(
     carry_state: truncated back-propagation through time (Williams and Peng 1990). Batches come in
                  the order of the data, and the state of one enters the next, detached; it is None
                  at the start of each epoch.
-    checkpoint:  folder to save the run in: within an epoch, at its end, and when interrupted.
+    checkpoint:  folder to save the run in: within an epoch, at its end, and when interrupted. What
+                 an earlier run saved there is deleted unless it is resumed.
     resume:      go on from the checkpoint, bit for bit. Without one yet the run starts from the
                  beginning, so that the same command can simply be run again.
     settings:    more that the result depends on, as JSON values; compared when resuming.
@@ -89,8 +90,9 @@ def fit(
     and Interrupted raised; the model keeps its best weights. A second signal ends it at once.
 
     Raises DivergenceError for a loss or gradient that is not finite, with the best weights so far
-    in the model; CheckpointError when resuming from a damaged checkpoint or that of another run;
-    DataError without a single observed target; OSError when the checkpoint cannot be written.
+    in the model; CheckpointError when resuming from a damaged checkpoint or that of another run,
+    or while another run uses the folder; DataError without a single observed target; OSError when
+    the checkpoint cannot be written.
     """
     config = config or FitConfig()
     if resume and checkpoint is None:
@@ -114,20 +116,16 @@ def fit(
             if isinstance(value, Tensor)
         },
     }
-    keeper = None if checkpoint is None else Checkpoint(checkpoint, identity)
-    run = _Run(optimization, train, validation, config, seed, keeper)
-    if keeper is not None and resume and (saved := keeper.load()) is not None:
-        run.restore(saved)
-    try:
-        with (
-            caller_random_state_kept(optimization.device),
-            EventLog(config.tensorboard, run.position.step) as run.log,
-            ProgressBar(run.steps, config.progress) as run.bar,
-            run.signals,
-        ):
-            return run.to_the_end()
-    finally:
-        run.keep_best()
+    if checkpoint is None:
+        return _Run(optimization, train, validation, config, seed, None).result()
+    keeper = Checkpoint(checkpoint, identity)
+    with keeper.held():
+        run = _Run(optimization, train, validation, config, seed, keeper)
+        if not resume:
+            keeper.clear()
+        elif (saved := keeper.load()) is not None:
+            run.restore(saved)
+        return run.result()
 
 
 @dataclass
@@ -172,7 +170,20 @@ class _Run:
         self.steps = config.epochs * self.steps_per_epoch
         self.saved_at = time.monotonic()
 
-    def to_the_end(self) -> FitResult:
+    def result(self) -> FitResult:
+        """Go on to the end; however that comes, the model has its best weights."""
+        try:
+            with (
+                caller_random_state_kept(self.optimization.device),
+                EventLog(self.config.tensorboard, self.position.step) as self.log,
+                ProgressBar(self.steps, self.config.progress) as self.bar,
+                self.signals,
+            ):
+                return self._to_the_end()
+        finally:
+            self._keep_best()
+
+    def _to_the_end(self) -> FitResult:
         position = self.position
         while (stopped := self._stopped()) is None:
             self._epoch()
@@ -284,7 +295,7 @@ class _Run:
             self.optimization.scaler.load_state_dict(state["scaler"])
         self.optimization.overflows = self.position.overflows
 
-    def keep_best(self) -> None:
+    def _keep_best(self) -> None:
         """Leave the model with its best weights; before an epoch is done, with the present ones."""
         if self.position.best_weights is not None:
             self.model.load_state_dict(self.position.best_weights)
