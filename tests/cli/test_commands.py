@@ -140,22 +140,56 @@ def test_train_refuses_before_any_work(monkeypatch, grukit, model, tmp_path, hou
     assert outcome.code == 1
     assert "the folder of the output must exist" in outcome.err
     (tmp_path / "model.training").mkdir()
+    (tmp_path / "model.training" / "latest").touch()
     outcome = grukit("train", "forecast", hours, "-o", tmp_path / "model")
     assert outcome.code == 1
     assert "an interrupted training of model lies in" in outcome.err
     assert "--resume" in outcome.err
 
 
+def test_overwrite_never_replaces_what_is_no_model(monkeypatch, grukit, tmp_path, hours):
+    monkeypatch.setattr("grukit.tasks.forecasting.Forecaster", None)
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "notes").write_text("mine")
+    for name, message in (("file", "the existing file"), ("folder", "with other files")):
+        outcome = grukit("train", "forecast", hours, "-o", tmp_path / name, "--overwrite")
+        assert outcome.code == 1
+        assert message in outcome.err
+
+
+@pytest.mark.parametrize("output", ["", ".", "/"])
+def test_a_model_has_a_name(grukit, hours, output):
+    outcome = grukit("train", "forecast", hours, "-o", output)
+    assert outcome.code == 2
+    assert "must be a folder with a name" in outcome.err
+
+
 def test_overwrite_replaces_model_and_interrupted_training(grukit, tmp_path, hours, tiny):
-    path = tmp_path / "model"
+    path, training = tmp_path / "model", tmp_path / "model.training"
     assert grukit("train", "forecast", hours, "-o", path, *tiny).code == 0
     before = (path / "model.safetensors").read_bytes()
-    (tmp_path / "model.training").mkdir()
-    (tmp_path / "model.training" / "rubbish").write_text("x")
+    training.mkdir()
+    (training / "latest").write_text("of another run")
     more = ("--overwrite", "--seed", "1")
     assert grukit("train", "forecast", hours, "-o", path, *tiny, *more).code == 0
     assert (path / "model.safetensors").read_bytes() != before
     assert folder_of(tmp_path) == ["model"]
+
+
+def test_strange_files_beside_the_training_state_stay(grukit, tmp_path, hours, tiny):
+    (tmp_path / "model.training").mkdir()
+    (tmp_path / "model.training" / "thesis").write_text("precious")
+    assert grukit("train", "forecast", hours, "-o", tmp_path / "model", *tiny).code == 0
+    assert folder_of(tmp_path / "model.training") == ["thesis"]
+
+
+def test_a_training_that_fails_before_it_saved_leaves_nothing(grukit, tmp_path, hours, tiny):
+    more = ("--learning-rate", "1e30")
+    outcome = grukit("train", "forecast", hours, "-o", tmp_path / "model", *tiny, *more)
+    assert outcome.code == 1
+    assert "training diverged" in outcome.err
+    assert folder_of(tmp_path) == []
 
 
 @pytest.mark.parametrize(
@@ -285,7 +319,7 @@ def test_sigterm_keeps_the_training_and_resume_ends_as_if_it_never_was(
     with subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
-        while process.poll() is None and not any(tmp_path.glob("cut.training/*")):
+        while process.poll() is None and not any(tmp_path.glob("cut.training/latest")):
             time.sleep(0.005)
         process.send_signal(signal.SIGTERM)
         out, error = process.communicate(timeout=60)

@@ -11,6 +11,7 @@ import typer
 from grukit.core.errors import DataError
 from grukit.core.extras import require
 from grukit.core.files import write_atomically
+from grukit.core.model_folder import check_replaceable
 
 if TYPE_CHECKING:
     from grukit.results import Evaluation, Forecast
@@ -65,6 +66,16 @@ def check_output(path: Path | None, suffixes: tuple[str, ...] = ()) -> None:
         )
     if path.suffix == ".parquet":
         require("pyarrow")
+
+
+def check_model_output(path: Path, overwrite: bool) -> None:
+    """Refuse a model folder that could not be written, before any long work starts."""
+    if not path.name:
+        raise typer.BadParameter(f"the model must be a folder with a name, got {str(path)!r}")
+    if path.exists() and not overwrite:
+        raise DataError(f"{path} exists already; to replace it, add --overwrite")
+    check_output(path)
+    check_replaceable(path)
 
 
 def write_forecast(forecast: Forecast, path: Path) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from grukit.cli.options import Config, Json, option, read_data
-from grukit.cli.output import check_output, say, show_evaluation, show_json
+from grukit.cli.output import check_model_output, say, show_evaluation, show_json
 from grukit.core.errors import DataError
 
 if TYPE_CHECKING:
@@ -178,12 +177,18 @@ def forecast(
     While it trains, its state lies in MODEL.training. Ctrl-C keeps it; the same command with
     --resume goes on from there.
     """
+    check_model_output(output, overwrite)
     checkpoint = output.with_name(f"{output.name}.training")
-    check_output(output)
-    _refuse_to_overwrite(output, checkpoint, resume, overwrite)
 
     from grukit.tasks.forecasting import Forecaster
+    from grukit.training.checkpoint import has_checkpoint, remove_checkpoint
     from grukit.training.fit import FitConfig
+
+    if has_checkpoint(checkpoint) and not (resume or overwrite):
+        raise DataError(
+            f"an interrupted training of {output.name} lies in {checkpoint}; to go on with it, "
+            "add --resume; to begin anew, add --overwrite"
+        )
 
     forecaster = Forecaster(
         horizon=horizon,
@@ -212,23 +217,12 @@ def forecast(
         ),
         seed=seed,
     )
-    table = read_data(data)
-    if checkpoint.exists() and not resume:
-        shutil.rmtree(checkpoint)
-    forecaster.fit(table, _share_or_time(validation), checkpoint=checkpoint, resume=resume)
+    forecaster.fit(
+        read_data(data), _share_or_time(validation), checkpoint=checkpoint, resume=resume
+    )
     forecaster.save(output)
-    shutil.rmtree(checkpoint, ignore_errors=True)
+    remove_checkpoint(checkpoint)
     _show(forecaster, output, json)
-
-
-def _refuse_to_overwrite(output: Path, checkpoint: Path, resume: bool, overwrite: bool) -> None:
-    if output.exists() and not overwrite:
-        raise DataError(f"{output} exists already; to replace it, add --overwrite")
-    if checkpoint.exists() and not (resume or overwrite):
-        raise DataError(
-            f"an interrupted training of {output.name} lies in {checkpoint}; to go on with it, "
-            "add --resume; to begin anew, add --overwrite"
-        )
 
 
 def _share_or_time(validation: str) -> float | str:

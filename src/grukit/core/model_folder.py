@@ -65,7 +65,7 @@ def write_model_folder(
     """
     path = Path(os.path.realpath(path))
     files = _encode(config, weights, texts)
-    _refuse_to_destroy(path)
+    check_replaceable(path)
     previous = _previous(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -90,6 +90,32 @@ def write_model_folder(
         ) from error
     sync_folder(path.parent)
     shutil.rmtree(previous, ignore_errors=True)
+
+
+def check_replaceable(path: str | Path) -> None:
+    """Raise ModelFolderError unless writing a model at `path` would destroy nothing but a model.
+
+    That is where `path` is free, an empty folder, or a model without any further file.
+    """
+    path = Path(path)
+    if not path.exists():
+        return
+    if not path.is_dir():
+        raise ModelFolderError(f"a model must be saved as a folder, got the existing file {path}")
+    present = {entry.name for entry in path.iterdir()}
+    if not present:
+        return
+    config = _read_config(path)
+    if config is None or "grukit" not in config or not isinstance(config.get("texts"), list):
+        raise ModelFolderError(
+            f"{path} must be a grukit model or an empty folder to be overwritten, got a folder "
+            "with other files: choose another place"
+        )
+    if strange := sorted(present - {_CONFIG, _WEIGHTS, *config["texts"]}):
+        raise ModelFolderError(
+            f"{path} must hold nothing but the model to be overwritten, got also "
+            f"{', '.join(strange)}: move them away first"
+        )
 
 
 def read_model_folder(path: str | Path) -> ModelFolder:
@@ -173,28 +199,6 @@ def _read_config(path: Path) -> dict[str, Any] | None:
             f"{path / _CONFIG} must be a JSON object, got {type(config).__name__}"
         )
     return config
-
-
-def _refuse_to_destroy(path: Path) -> None:
-    """Raise unless `path` is free, an empty folder, or a model with no strange file in it."""
-    if not path.exists():
-        return
-    if not path.is_dir():
-        raise ModelFolderError(f"a model must be saved as a folder, got the existing file {path}")
-    present = {entry.name for entry in path.iterdir()}
-    if not present:
-        return
-    config = _read_config(path)
-    if config is None or "grukit" not in config or not isinstance(config.get("texts"), list):
-        raise ModelFolderError(
-            f"{path} must be a grukit model or an empty folder to be overwritten, got a folder "
-            "with other files: choose another place"
-        )
-    if strange := sorted(present - {_CONFIG, _WEIGHTS, *config["texts"]}):
-        raise ModelFolderError(
-            f"{path} must hold nothing but the model to be overwritten, got also "
-            f"{', '.join(strange)}: move them away first"
-        )
 
 
 def _previous(path: Path) -> Path:
