@@ -10,10 +10,17 @@ from pathlib import Path
 def write_atomically(path: str | Path, content: bytes | str) -> None:
     """Write a file in one switch: readers see the old content or the new, never a part.
 
-    Raises OSError (a full disk, no permission) with the old file untouched.
+    Raises OSError (a full disk, no permission), which names `path`, with the old file untouched.
     """
     path = Path(path)
     data = content.encode() if isinstance(content, str) else content
+    try:
+        _switch_in(path, data)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def _switch_in(path: Path, data: bytes) -> None:
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
