@@ -180,6 +180,12 @@ def test_an_undefined_metric_is_a_dash_and_none():
     assert answer["first_origin"] == "2013-12-01T00:00:00"
 
 
+def test_an_infinite_metric_is_none_in_json():
+    evaluation = make_evaluation({**GOOD, "mase": float("inf")}, last=GOOD)
+    answer = json.loads(json.dumps(evaluation.to_dict(), allow_nan=False))
+    assert answer["scores"][0]["mase"] is None
+
+
 def test_the_evaluation_frame_has_one_row_per_forecaster():
     frame = make_evaluation(GOOD, last=BAD).to_frame()
     assert frame["name"].tolist() == ["GRU", "last"]

@@ -268,7 +268,7 @@ class Evaluation:
         return _frame(data, backend)
 
     def to_dict(self) -> dict[str, Any]:
-        """The whole evaluation in strings, numbers and lists; an undefined metric is None."""
+        """The whole evaluation in strings, numbers and lists; what is not finite is None."""
         return {
             "windows": self.windows,
             "observations": self.observations,
@@ -279,13 +279,13 @@ class Evaluation:
             "scores": [
                 {
                     "name": score.name,
-                    **{metric: _none_if_nan(value) for metric, value in score.metrics.items()},
+                    **{metric: _none_unless_finite(value) for metric, value in score.metrics.items()},
                 }
                 for score in self.scores
             ],
             "by_step": {
                 name: {
-                    metric: [_none_if_nan(value) for value in values.tolist()]
+                    metric: [_none_unless_finite(value) for value in values.tolist()]
                     for metric, values in steps.items()
                 }
                 for name, steps in self.by_step.items()
@@ -303,8 +303,8 @@ def _iso(times: np.ndarray) -> np.ndarray:
     return np.datetime_as_string(whole_seconds if np.all(whole_seconds == times) else times)
 
 
-def _none_if_nan(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
+def _none_unless_finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
 
 
 def _nominal(metric: str) -> float | None:
