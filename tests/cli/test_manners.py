@@ -119,6 +119,13 @@ def test_a_closed_pipe_is_no_traceback():
     assert process.returncode == 1
 
 
+def test_a_closed_stdout_is_no_traceback():
+    code = "import sys; sys.stdout = None; from grukit.cli.main import main; main(['data', 'list'])"
+    with start(code) as process:
+        assert process.stderr.read() == ""
+    assert process.returncode == 0
+
+
 def start(code: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

@@ -53,6 +53,12 @@ def test_flag_over_environment_over_file_over_default(monkeypatch, config, forec
     assert seen["num_layers"] == 1
 
 
+def test_a_version_in_the_environment_is_no_flag(monkeypatch, grukit):
+    monkeypatch.setenv("GRUKIT_VERSION", "0.1.0")
+    assert grukit("data", "list").code == 0
+    assert "GRUKIT_INSTALL_COMPLETION" not in grukit("--help").out
+
+
 def test_the_place_of_config_does_not_matter(config, forecaster_arguments):
     file = config("hidden-size = 10\n")
     assert forecaster_arguments("--hidden-size", 11, "--config", file)["hidden_size"] == 11

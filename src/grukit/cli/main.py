@@ -40,8 +40,8 @@ def grukit(
 ) -> None:
     """Gated recurrent networks: train, predict, evaluate.
 
-    Start with: grukit demo. An option can also be set in the environment: the --horizon of
-    "grukit train forecast" is GRUKIT_TRAIN_FORECAST_HORIZON.
+    Start with: grukit demo. An option of a command can also be set in the environment: the
+    --horizon of "grukit train forecast" is GRUKIT_TRAIN_FORECAST_HORIZON.
     """
 
 

@@ -25,12 +25,20 @@ from grukit.core.errors import GrukitError, Interrupted, ParameterError
 class Manners(TyperGroup):
     """The outermost group of commands, which all others run in."""
 
+    def get_params(self, ctx: typer.Context) -> list[Any]:
+        """The options before the command; GRUKIT_VERSION in the environment is not --version."""
+        params: list[Any] = super().get_params(ctx)
+        for option in params:
+            option.allow_from_autoenv = False
+        return params
+
     def invoke(self, ctx: typer.Context) -> Any:
         """Run the command; what it raises becomes words and an exit code."""
         try:
             with _sigterm_interrupts():
                 result = super().invoke(ctx)
-                sys.stdout.flush()
+                if sys.stdout:
+                    sys.stdout.flush()
                 return result
         except KeyboardInterrupt as stop:
             number = stop.signal if isinstance(stop, Interrupted) else signal.SIGINT

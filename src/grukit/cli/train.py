@@ -43,7 +43,8 @@ def forecast(
         option(
             min=1,
             metavar="STEPS",
-            help="How many past steps the network reads. By default chosen from the horizon.",
+            help="How many past steps the network reads. By default three seasons, such as three "
+            "days of hours, within bounds.",
         ),
     ] = None,
     time: Annotated[str, option(metavar="COLUMN", help="The column of times.")] = "ds",
@@ -100,7 +101,7 @@ def forecast(
         int, option(min=1, metavar="LAYERS", help="Recurrent layers on top of each other.")
     ] = 1,
     dropout: Annotated[
-        float, option(min=0.0, max=1.0, metavar="SHARE", help="Dropout between layers.")
+        float, option(min=0.0, metavar="SHARE", help="Dropout after each layer.")
     ] = 0.0,
     scaling: Annotated[
         Literal["series", "window"],
@@ -172,7 +173,7 @@ def forecast(
     json: Json = False,
     config: Config = None,
 ) -> None:
-    """Train a forecaster; score it beside baselines on the end of the data.
+    """Train a forecaster and score it beside baselines.
 
     While it trains, its state lies in MODEL.training. Ctrl-C keeps it; the same command with
     --resume goes on from there.
