@@ -279,7 +279,10 @@ class Evaluation:
             "scores": [
                 {
                     "name": score.name,
-                    **{metric: _none_unless_finite(value) for metric, value in score.metrics.items()},
+                    **{
+                        metric: _none_unless_finite(value)
+                        for metric, value in score.metrics.items()
+                    },
                 }
                 for score in self.scores
             ],
