@@ -110,7 +110,7 @@ def _line(name: str, metrics: dict[str, float], below: str) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--short", action="store_true", help="a small run that writes nothing")
     if parser.parse_args().short:
         row = run(seed=0, short=True)
