@@ -80,6 +80,7 @@ def _read_delimited(path: Path, separator: str, text: Sequence[str]) -> Any:
     try:
         with opened(path, "rt", encoding="utf-8-sig", newline="") as file:
             header = next(csv.reader(file, delimiter=separator), [])
+        _refuse_other_separators(path, header, separator)
         if len(set(header)) < len(header):  # pandas would rename the second in silence
             raise DataError(_duplicate_columns(header, str(path)))
         with warnings.catch_warnings():
@@ -103,6 +104,17 @@ def _read_delimited(path: Path, separator: str, text: Sequence[str]) -> Any:
             raise
         reason = str(error).strip().removeprefix("Error tokenizing data. C error: ")
         raise DataError(f"{path} must be a delimited text file in UTF-8, got: {reason}") from error
+
+
+def _refuse_other_separators(path: Path, header: Sequence[str], separator: str) -> None:
+    """A table has two columns at least, so a single one is several behind another separator."""
+    other = next((sign for sign in ";\t|," if len(header) == 1 and sign in header[0]), None)
+    if other is not None:
+        raise DataError(
+            f"{path} must separate its columns by {separator!r}, got {other!r} in the header "
+            f"{header[0]!r}; convert it, or read it with pandas.read_csv(path, sep={other!r}), "
+            "with decimal=',' where it has decimal commas, and pass the frame"
+        )
 
 
 def _near_files(path: Path) -> str:

@@ -77,8 +77,10 @@ def numbers_of(column: narwhals.Series[Any]) -> np.ndarray:
     numbers, bad = _as_numbers(values)
     if bad.any():
         row = int(np.argmax(bad))
+        advice = "; write decimals with a point and thousands without a sign"
         raise DataError(
             f"{column.name!r} must be numbers, got {values[row]!r} in row {row + 1} of the data"
+            + advice * ("," in values[row])
         )
     return numbers
 
