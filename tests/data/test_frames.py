@@ -260,18 +260,26 @@ def test_known_future_tables_need_no_target():
         to_panel(frame.drop(columns="promo"), ROLES, target_required=False)
 
 
+def test_a_column_that_is_missing_may_have_another_name():
+    frame = hourly().rename(columns={"ds": "When"})
+    with pytest.raises(DataError, match=r"if the time has another name, give it as time$"):
+        to_panel(frame)
+    with pytest.raises(DataError, match=r"if the series has another name, give it as series$"):
+        to_panel(hourly(), Columns(series="station"))
+    with pytest.raises(DataError, match=r"column 'Y', got 'ds', 'y'; did you mean 'y'.$"):
+        to_panel(hourly(), Columns(target="Y"))
+    with pytest.raises(DataError, match=r"column 'wind', got 'ds', 'y'$"):
+        to_panel(hourly(), Columns(past=("wind",)))
+
+
 def test_cuts():
     panel = to_panel(table(), ROLES)
     cut = panel.before("2024-01-01T10")
     assert cut.lengths.tolist() == [10, 10]
     np.testing.assert_array_equal(cut.target, np.r_[panel.target[:10], panel.target[30:40]])
     np.testing.assert_array_equal(cut.covariates["sky"][:10], panel.covariates["sky"][:10])
-    assert panel.since(np.datetime64("2024-01-01T10")).lengths.tolist() == [20, 20]
-    middle = panel.between(pd.Timestamp("2024-01-01 10:00"), datetime.datetime(2024, 1, 1, 12))
-    assert middle.times.astype("M8[h]").astype(str).tolist() == 2 * [
-        "2024-01-01T10",
-        "2024-01-01T11",
-    ]
+    for time in (np.datetime64("2024-01-01T10"), pd.Timestamp("2024-01-01 10:00")):
+        assert panel.before(time).lengths.tolist() == [10, 10]
     one = panel.series("series_1")
     assert (one.ids, len(one), one.static["height"].tolist()) == (("series_1",), 1, [300.0])
     np.testing.assert_array_equal(one.target, panel.target[30:])
@@ -281,8 +289,8 @@ def test_a_cut_leaves_out_series_without_rows():
     late = hourly().assign(unique_id="b", ds=lambda f: f["ds"] + pd.Timedelta("2D"), kind="k")
     both = pd.concat([hourly().assign(unique_id="a", kind="j"), late])
     panel = to_panel(both, Columns(static=("kind",)))
-    cut = panel.since("2024-01-02")
-    assert (cut.ids, cut.static["kind"].tolist(), cut.offsets.tolist()) == (("b",), ["k"], [0, 4])
+    cut = panel.before("2024-01-02")
+    assert (cut.ids, cut.static["kind"].tolist(), cut.offsets.tolist()) == (("a",), ["j"], [0, 4])
     with pytest.raises(DataError, match="before 2023-01-01, got 2024-01-01 to 2024-01-03 03:00:00"):
         panel.before("2023-01-01")
     with pytest.raises(ParameterError, match=r"got 'A'; did you mean 'a'"):
@@ -416,8 +424,11 @@ class TestRefused:
             to_panel(frame, ROLES)
 
     def test_text_as_target(self):
-        with pytest.raises(DataError, match=r"'y' must be numbers, got '2,5' in row 2 of the data"):
+        message = "'y' must be numbers, got '2,5' in row 2 of the data; write decimals with a point"
+        with pytest.raises(DataError, match=message):
             to_panel(hourly(y=["1", "2,5", "3", "4"]))
+        with pytest.raises(DataError, match=r"got 'n\.d\.' in row 2 of the data$"):
+            to_panel(hourly(y=["1", "n.d.", "3", "4"]))
         with pytest.raises(DataError, match=r"'y' must be numbers, .*got Datetime"):
             to_panel(hourly(y=pd.date_range("2024", periods=4)))
         assert to_panel(hourly(y=["1", "2.5", None, "4"])).report.missing == {"y": 1}
@@ -552,6 +563,9 @@ class TestFiles:
             ("a.csv", b"ds,y\n1,2\n1,2,3\n", "Expected 2 fields in line 3, saw 3"),
             ("a.csv", b"ds,y\n1,2,3\n1,2,3\n", "rows longer than the header"),
             ("a.csv", b'ds,y\n"1,2\n', "EOF inside string"),
+            ("a.csv", b"ds;y\n2024-01-01;1,5\n", r"by ',', got ';' .*'ds;y'.*sep=';'.*decimal=','"),
+            ("a.csv", b"ds\ty\n2024-01-01\t1\n", r"must separate its columns by ',', got '\\t'"),
+            ("a.tsv", b"ds,y\n2024-01-01,1\n", r"must separate its columns by '\\t', got ','"),
             ("a.csv", bytes(range(256)), "UTF-8"),
             ("a.csv.gz", b"no gzip", "Not a gzipped file"),
             ("a.csv.gz", gzip.compress(b"ds,y\n" + b"2024-01-01,1\n" * 999)[:50], "ended before"),

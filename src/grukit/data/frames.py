@@ -22,6 +22,7 @@ from grukit.data.tables import did_you_mean, read_frame
 from grukit.data.values import ids_of, is_missing, numbers_of, times_of, values_of
 
 DEFAULT_SERIES = "unique_id"
+_NAMED = ("time", "target", "series")
 # A grid may be this many times as long as its rows, and this long in any case.
 LARGEST_STRETCH, LARGEST_FREE_GRID = 100, 1_000_000
 
@@ -168,30 +169,17 @@ class Panel:
         return self._keep(keep)
 
     def before(self, time: Any) -> Panel:
-        """The rows whose time is earlier than `time`; a series without any is left out."""
-        return self._cut(None, time)
+        """The rows whose time is earlier than `time`; a series without any is left out.
 
-    def since(self, time: Any) -> Panel:
-        """The rows at `time` and later; a series without any is left out."""
-        return self._cut(time, None)
-
-    def between(self, start: Any, end: Any) -> Panel:
-        """The rows from `start` (included) to `end` (excluded)."""
-        return self._cut(start, end)
-
-    def _cut(self, start: Any, end: Any) -> Panel:
-        keep = np.ones(len(self.times), bool)
-        if start is not None:
-            keep &= self.times >= np.datetime64(start, "us")
-        if end is not None:
-            keep &= self.times < np.datetime64(end, "us")
+        Raises:
+            DataError: there is none.
+        """
+        keep = self.times < np.datetime64(time, "us")
         if not keep.any():
-            wanted = " and ".join(
-                [f"from {show_time(start)}"] * (start is not None)
-                + [f"before {show_time(end)}"] * (end is not None)
-            )
             first, last = show_time(self.times.min()), show_time(self.times.max())
-            raise DataError(f"The panel must have rows {wanted}, got {first} to {last}")
+            raise DataError(
+                f"The panel must have rows before {show_time(time)}, got {first} to {last}"
+            )
         return self._keep(keep)
 
     def _keep(self, keep: np.ndarray) -> Panel:
@@ -334,9 +322,11 @@ def _columns_present(names: Sequence[str], columns: Columns, target_required: bo
         columns = replace(columns, **here)
     for name in required:
         if name not in names:
+            role = next((role for role in _NAMED if getattr(columns, role) == name), None)
+            advice = f"; if the {role} has another name, give it as {role}" if role else ""
             raise DataError(
                 f"The data must have a column {name!r}, got {', '.join(map(repr, names))}"
-                + did_you_mean(name, names)
+                + (did_you_mean(name, names) or advice)
             )
     return columns
 
