@@ -278,8 +278,8 @@ def test_cuts():
     assert cut.lengths.tolist() == [10, 10]
     np.testing.assert_array_equal(cut.target, np.r_[panel.target[:10], panel.target[30:40]])
     np.testing.assert_array_equal(cut.covariates["sky"][:10], panel.covariates["sky"][:10])
-    for time in (np.datetime64("2024-01-01T10"), pd.Timestamp("2024-01-01 10:00")):
-        assert panel.before(time).lengths.tolist() == [10, 10]
+    for start in (np.datetime64("2024-01-01T10"), pd.Timestamp("2024-01-01 10:00")):
+        assert panel.before(start).lengths.tolist() == [10, 10]
     one = panel.series("series_1")
     assert (one.ids, len(one), one.static["height"].tolist()) == (("series_1",), 1, [300.0])
     np.testing.assert_array_equal(one.target, panel.target[30:])
