@@ -1,3 +1,5 @@
+import datetime
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -5,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from grukit.core.errors import DataError, ParameterError
-from grukit.data.calendar import Calendar
+from grukit.data.calendar import Calendar, as_time
 
 FREQS = ["10us", "s", "15min", "h", "6h", "36h", "D", "2D", "B", "2B", "W-SUN", "W-WED", "SMS"]
 FREQS += [
@@ -232,3 +234,31 @@ def test_features_are_smooth_over_new_year():
     times = np.array(["2023-12-31T23:59", "2024-01-01T00:00"], "M8[us]")
     yearly = Calendar("min").features(times)[:, 4:]
     assert np.abs(yearly[1] - yearly[0]).max() < 1e-4
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "2014-01-01 06:00:00",
+        "2014-01-01T06",
+        np.datetime64("2014-01-01T06:00"),
+        datetime.datetime(2014, 1, 1, 6),
+        pd.Timestamp("2014-01-01 06:00"),
+    ],
+)
+def test_a_time_given_by_a_user(value):
+    assert as_time(value, "start") == np.datetime64("2014-01-01T06:00")
+
+
+def test_a_day_month_or_year_given_by_a_user_is_its_beginning():
+    for text in ("2014-01-01", "2014-01", "2014", datetime.date(2014, 1, 1)):
+        assert as_time(text, "start") == np.datetime64("2014-01-01")
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["now", "today", "1", "-5", "20140101", "2014-13-01", "01.07.2014", "2014-01-01T06Z", "", None],
+)
+def test_what_is_no_time(value):
+    with pytest.raises(ParameterError, match=f"start must be a time such as .*, got {value!r}"):
+        as_time(value, "start")

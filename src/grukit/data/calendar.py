@@ -28,6 +28,7 @@ FIRST_YEAR, LAST_YEAR = 1, 9999
 _WEEKDAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _WANTED = 'a pandas frequency such as "15min", "h", "D", "B", "W-SUN", "MS", "QE" or "YS"'
+_WRITTEN_TIME = re.compile(r"\d{4}(-\d\d(-\d\d([T ]\d\d[\d:.]*)?)?)?")
 # How many of the days that a rule names make one natural period: a year, but a week for B.
 _DAYS_PER_PERIOD = {"B": 5, "C": 5, "W": 52, "SMS": 24, "SME": 24, "WOM": 12, "LWOM": 12}
 _DAYS_PER_PERIOD |= {"MS": 12, "ME": 12, "BMS": 12, "BME": 12}
@@ -288,8 +289,10 @@ def of_series(name: str) -> str:
 
 def as_time(value: Any, what: str) -> np.datetime64:
     """A time given by a user, ParameterError naming `what` if it is none."""
+    # NumPy knows "now", takes 20140101 for a year, and drops time zones with a warning.
+    wrong = isinstance(value, str) and not _WRITTEN_TIME.fullmatch(value)
     try:
-        time = np.datetime64(value, "us")
+        time = np.datetime64("NaT" if wrong else value, "us")
     except (TypeError, ValueError):
         time = np.datetime64("NaT")
     if np.isnat(time):
