@@ -73,7 +73,7 @@ def test_no_file_names_a_place_on_one_machine():
     assert not found
 
 
-@pytest.mark.parametrize("line", ["open('/home/me/x')", "cd /work/main", "C:\\Users\\me"])
+@pytest.mark.parametrize("line", ["open('/home/me/x')", "cd /root/grukit", "C:\\Users\\me"])
 def test_a_machine_path_is_seen(line):
     assert MACHINE_PATH.search(line)
 

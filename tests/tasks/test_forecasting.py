@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from grukit import FitConfig, Forecaster
-from grukit.core.errors import Interrupted, NotFittedError
+from grukit.core.errors import CheckpointError, Interrupted, NotFittedError
 from grukit.data.encoding import PanelEncoder
 from grukit.data.windows import Windows, origins
 from grukit.results import Forecast
@@ -474,6 +474,31 @@ def test_an_interrupted_forecaster_can_predict_save_and_resume(
     assert same_weights(resumed, whole)
     assert_same(resumed.predict(), whole.predict())
     assert resumed.history_ == whole.history_
+
+
+def test_other_data_of_the_same_size_is_not_resumed_on(frame, small, tmp_path, monkeypatch):
+    stopped = small(training=FitConfig(epochs=2, save_every_seconds=0))
+
+    def crash(*arguments, **options):
+        real_fit(*arguments, **options)
+        raise RuntimeError("crash")
+
+    monkeypatch.setattr(forecasting, "fit", crash)
+    with pytest.raises(RuntimeError, match="crash"):
+        stopped.fit(frame, checkpoint=tmp_path / "run")
+    monkeypatch.setattr(forecasting, "fit", real_fit)
+    other = frame.assign(y=frame.y.where(frame.index != frame.index[5], frame.y + 1e-6))
+    with pytest.raises(CheckpointError, match="data was"):
+        stopped.fit(other, checkpoint=tmp_path / "run", resume=True)
+    stopped.fit(frame, checkpoint=tmp_path / "run", resume=True)
+
+
+def test_a_learning_rate_is_found_and_nothing_changed(frame, small):
+    model = small()
+    search = model.find_learning_rate(frame)
+    assert 1e-5 < search.suggestion < 1
+    assert search.losses[0] > min(search.losses)
+    assert vars(model) == model.get_params()
 
 
 def test_a_crash_in_the_middle_is_resumed_bit_for_bit(frame, small, tmp_path, monkeypatch):

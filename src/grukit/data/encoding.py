@@ -6,6 +6,7 @@ covariate, the categories of each categorical one, and which covariates can be m
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -133,6 +134,14 @@ class Encoded:
     def position(self) -> np.ndarray:
         """int64 [rows]: the place of a row in its series."""
         return np.arange(len(self.times)) - self.offsets[self.series_of_row]
+
+    def digest(self) -> str:
+        """A fingerprint of all values, to tell whether two encoded panels are the same."""
+        values = (self.times.view(np.int64), self.target, self.past, self.known, self.static)
+        sums = hashlib.sha256("\0".join(self.ids).encode())
+        for array in values:
+            sums.update(np.ascontiguousarray(array).tobytes())
+        return sums.hexdigest()[:16]
 
     def tail(self, count: int) -> Encoded:
         """The last `count` rows of each series, or as many as it has."""

@@ -7,7 +7,7 @@ import numbers
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import safetensors
@@ -18,7 +18,7 @@ from grukit.core.errors import DataError, Interrupted, ModelFolderError, Paramet
 from grukit.core.model_folder import read_model_folder, write_model_folder
 from grukit.core.rules import Rule, check, each, integer, number, one_of, optional, text
 from grukit.data.calendar import as_time, show_time
-from grukit.data.encoding import PanelEncoder
+from grukit.data.encoding import Encoded, PanelEncoder
 from grukit.data.frames import Columns, Panel, to_panel
 from grukit.data.windows import (
     WINDOW_COLUMNS,
@@ -44,6 +44,7 @@ from grukit.tasks.forecast_split import (
 )
 from grukit.tasks.model_card import model_card
 from grukit.training.fit import FitConfig, FitResult, LossSum, fit
+from grukit.training.learning_rate import LearningRateSearch, find_learning_rate
 from grukit.training.losses import pinball_loss
 
 if TYPE_CHECKING:
@@ -77,6 +78,16 @@ _RULES = {
 _TIME = Rule(
     "a time such as '2014-01-01 06:00'", lambda value: not isinstance(value, numbers.Number)
 )
+
+
+class _Job(NamedTuple):
+    """What a fit works on; `judge` holds the origins of the validation windows."""
+
+    model: ForecastModel
+    panel: Panel
+    encoded: Encoded
+    learn: Windows
+    judge: np.ndarray | None
 
 
 class Forecaster(Estimator):
@@ -177,70 +188,43 @@ class Forecaster(Estimator):
         their rules, DivergenceError if the loss is no longer finite, and Interrupted after Ctrl-C
         or SIGTERM, with the best weights so far in this estimator.
         """
-        self._check_params()
-        panel = to_panel(data, self._columns, self.freq)
-        season = panel.calendar.season
-        cut, learned = panel.lengths, panel
-        if validation is not None:
-            time = cutoff(panel, validation, self.horizon)
-            cut, learned = rows_before(panel, time), panel.before(time)
-        shape = self._shape(self.lookback or default_lookback(season, self.horizon, cut.max()))
-        check_lengths(
-            panel.ids,
-            panel.lengths,
-            shape.lookback + shape.horizon,
-            f"(lookback + horizon, {shape.lookback} + {shape.horizon}; lower them, or leave short "
-            "series out)",
-        )
-        encoder = PanelEncoder.fit(learned)
-        encoded = encoder.encode(panel, seen=np.maximum(cut, shape.lookback))
-        learn = origins_within(encoded, shape, "training", to_row=cut)
-        judge = None
-        if validation is not None:
-            judge = origins_within(encoded, shape, "validation", from_row=cut)
-        scales = series_scales(encoded, season, cut)
-        model = ForecastModel(
-            network=self._new_network(encoder),
-            encoder=encoder,
-            shape=shape,
-            levels=tuple(self.levels),
-            season=season,
-            baselines=fit_baselines(
-                encoded, learn, scales, shape.lookback, shape.horizon, season, self.levels
-            ),
-            scales={
-                name: float(scale)
-                for name, scale, rows in zip(panel.ids, scales, cut, strict=True)
-                if rows
-            },
-            context=encoded.tail(shape.lookback),
-            series_column=panel.columns.series,
-            trained_until=panel.times.max(),
-            stretch=np.ones((self.horizon, len(self.levels))),
-        )
-        windows = Windows(encoded, learn, shape)
-        model.network.step_scale.copy_(windows.step_scale())
+        job = self._prepare(data, validation)
         try:
             result = fit(
-                model.network,
+                job.model.network,
                 self._loss,
-                windows,
-                None if judge is None else Windows(encoded, judge, shape),
+                job.learn,
+                None if job.judge is None else Windows(job.encoded, job.judge, job.model.shape),
                 self.training,
                 seed=self.seed,
                 checkpoint=checkpoint,
                 resume=resume,
-                settings={k: v for k, v in self._settings().items() if k != "training"},
+                settings={
+                    **{k: v for k, v in self._settings().items() if k != "training"},
+                    "data": job.encoded.digest(),
+                },
             )
         except Interrupted:
-            self._become(model, panel, None, None)
+            self._become(job.model, job.panel, None, None)
             raise
-        if judge is None:
-            self._become(model, panel, result, None)
+        if job.judge is None:
+            self._become(job.model, job.panel, result, None)
         else:
-            model, scores = model.validated(encoded, judge)
-            self._become(model, panel, result, scores)
+            model, scores = job.model.validated(job.encoded, job.judge)
+            self._become(model, job.panel, result, scores)
         return self
+
+    def find_learning_rate(
+        self, data: Any, validation: float | str | np.datetime64 | None = 0.15
+    ) -> LearningRateSearch:
+        """Try rising learning rates on the training part of the data; the estimator is unchanged.
+
+        Takes and raises what `fit` does; see `grukit.training.learning_rate.find_learning_rate`.
+        """
+        job = self._prepare(data, validation)
+        return find_learning_rate(
+            job.model.network, self._loss, job.learn, self.training, seed=self.seed
+        )
 
     def predict(self, data: Any = None, future: Any = None) -> Forecast:
         """Quantiles of the `horizon` steps after the data.
@@ -380,6 +364,53 @@ class Forecaster(Estimator):
         ) as error:
             raise ModelFolderError(f"the model folder {path} is damaged: {error}") from error
         return self
+
+    def _prepare(self, data: Any, validation: Any) -> _Job:
+        """Everything that training needs, with a network that has not learned yet."""
+        self._check_params()
+        panel = to_panel(data, self._columns, self.freq)
+        season = panel.calendar.season
+        cut, learned = panel.lengths, panel
+        if validation is not None:
+            time = cutoff(panel, validation, self.horizon)
+            cut, learned = rows_before(panel, time), panel.before(time)
+        shape = self._shape(self.lookback or default_lookback(season, self.horizon, cut.max()))
+        check_lengths(
+            panel.ids,
+            panel.lengths,
+            shape.lookback + shape.horizon,
+            f"(lookback + horizon, {shape.lookback} + {shape.horizon}; lower them, or leave short "
+            "series out)",
+        )
+        encoder = PanelEncoder.fit(learned)
+        encoded = encoder.encode(panel, seen=np.maximum(cut, shape.lookback))
+        learn = origins_within(encoded, shape, "training", to_row=cut)
+        judge = None
+        if validation is not None:
+            judge = origins_within(encoded, shape, "validation", from_row=cut)
+        scales = series_scales(encoded, season, cut)
+        model = ForecastModel(
+            network=self._new_network(encoder),
+            encoder=encoder,
+            shape=shape,
+            levels=tuple(self.levels),
+            season=season,
+            baselines=fit_baselines(
+                encoded, learn, scales, shape.lookback, shape.horizon, season, self.levels
+            ),
+            scales={
+                name: float(scale)
+                for name, scale, rows in zip(panel.ids, scales, cut, strict=True)
+                if rows
+            },
+            context=encoded.tail(shape.lookback),
+            series_column=panel.columns.series,
+            trained_until=panel.times.max(),
+            stretch=np.ones((self.horizon, len(self.levels))),
+        )
+        windows = Windows(encoded, learn, shape)
+        model.network.step_scale.copy_(windows.step_scale())
+        return _Job(model, panel, encoded, windows, judge)
 
     def _become(
         self,
