@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import sys
 import tomllib
 from collections.abc import Callable, Iterator
@@ -12,6 +11,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from grukit.core.errors import did_you_mean
 
 option = partial(typer.Option, show_envvar=False)
 """An option whose environment variable goes without saying: its name follows a rule."""
@@ -40,8 +41,7 @@ def read_config(context: typer.Context, path: Path | None) -> Path | None:
     defaults: dict[str, Any] = {}
     for key, value in content.items():
         if key not in options:
-            close = difflib.get_close_matches(key, options, n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else ""
+            hint = did_you_mean(key, options)
             raise typer.BadParameter(f"{path} has the unknown key {key!r}{hint}")
         repeatable = getattr(options[key], "multiple", False)
         if isinstance(value, dict) or (isinstance(value, list) and not repeatable):

@@ -18,7 +18,9 @@ Messages say what was wrong, what it must be, what was got, and where it helps, 
 
 from __future__ import annotations
 
+import difflib
 import signal
+from collections.abc import Iterable
 from typing import Any
 
 
@@ -81,3 +83,10 @@ class Interrupted(KeyboardInterrupt):
 def must_be(what: str, wanted: str, got: Any) -> str:
     """The one form of a complaint: ``horizon must be an integer of at least 1, got 0``."""
     return f"{what} must be {wanted}, got {got!r}"
+
+
+def did_you_mean(name: str, names: Iterable[Any]) -> str:
+    """``; did you mean 'horizon'?`` where one of `names` is close, else nothing."""
+    by_lower = {str(other).lower(): str(other) for other in names}
+    close = difflib.get_close_matches(name.lower(), by_lower, n=1)
+    return f"; did you mean {by_lower[close[0]]!r}?" if close else ""

@@ -10,7 +10,6 @@ before it is used. `load` gives a long pandas frame: `unique_id`, `ds`, and the 
 
 from __future__ import annotations
 
-import difflib
 import importlib.metadata
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from grukit.core import env
-from grukit.core.errors import DataError, DownloadError, must_be
+from grukit.core.errors import DataError, DownloadError, did_you_mean, must_be
 from grukit.core.extras import require
 from grukit.core.files import write_atomically
 from grukit.data.download import Progress, download, file_sha256
@@ -85,9 +84,9 @@ def find(name: str) -> DataSet:
         if dataset.name == name:
             return dataset
     names = [dataset.name for dataset in _DATA_SETS]
-    close = difflib.get_close_matches(name, names, n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
-    raise DataError(must_be("a data set's name", f"one of {', '.join(names)}", name) + hint)
+    raise DataError(
+        must_be("a data set's name", f"one of {', '.join(names)}", name) + did_you_mean(name, names)
+    )
 
 
 def locate(name: str) -> Copy | None:

@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from grukit.core.errors import DataError, ParameterError, must_be
+from grukit.core.errors import DataError, ParameterError, did_you_mean, must_be
 from grukit.core.extras import require
 from grukit.core.rules import check, each, optional, text
 from grukit.data.calendar import Calendar, of_series, show_time
-from grukit.data.tables import did_you_mean, read_frame
+from grukit.data.tables import read_frame
 from grukit.data.values import ids_of, is_missing, numbers_of, times_of, values_of
 
 DEFAULT_SERIES = "unique_id"

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import csv
-import difflib
 import gzip
 import warnings
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from grukit.core.errors import DataError
+from grukit.core.errors import DataError, did_you_mean
 from grukit.core.extras import require
 
 if TYPE_CHECKING:
@@ -121,13 +120,6 @@ def _near_files(path: Path) -> str:
     if not path.parent.is_dir():
         return f"; the folder {path.parent} does not exist"
     return did_you_mean(path.name, [file.name for file in path.parent.iterdir() if file.is_file()])
-
-
-def did_you_mean(name: str, names: Iterable[Any]) -> str:
-    """``; did you mean 'a', 'b'?``, or nothing."""
-    by_lower = {str(other).lower(): str(other) for other in names}
-    found = difflib.get_close_matches(name.lower(), by_lower, n=3, cutoff=0.5)
-    return f"; did you mean {', '.join(repr(by_lower[other]) for other in found)}?" * bool(found)
 
 
 def _duplicate_columns(names: Sequence[str], where: str) -> str:
