@@ -177,6 +177,24 @@ def test_overwrite_replaces_model_and_interrupted_training(grukit, tmp_path, hou
     assert folder_of(tmp_path) == ["model"]
 
 
+def test_a_full_disk_at_the_end_costs_no_training(monkeypatch, grukit, tmp_path, hours, tiny):
+    def full(self, path):
+        raise OSError(28, "No space left on device", str(path))
+
+    command = ("train", "forecast", hours, "-o", tmp_path / "model", *tiny)
+    with monkeypatch.context() as patch:
+        patch.setattr("grukit.tasks.forecasting.Forecaster.save", full)
+        outcome = grukit(*command)
+    assert outcome.code == 1
+    assert outcome.out == ""
+    first, last = outcome.err.splitlines()
+    assert first.endswith("model.training: make room, then run again with --resume")
+    assert last == f"grukit: error: No space left on device: {tmp_path / 'model'}"
+    monkeypatch.setattr("grukit.training.optimization.Optimization.update", None)
+    assert grukit(*command, "--resume").code == 0
+    assert folder_of(tmp_path) == ["model"]
+
+
 def test_strange_files_beside_the_training_state_stay(grukit, tmp_path, hours, tiny):
     (tmp_path / "model.training").mkdir()
     (tmp_path / "model.training" / "thesis").write_text("precious")

@@ -221,7 +221,11 @@ def forecast(
     forecaster.fit(
         read_data(data), _share_or_time(validation), checkpoint=checkpoint, resume=resume
     )
-    forecaster.save(output)
+    try:
+        forecaster.save(output)
+    except OSError:
+        say(f"the trained state is kept in {checkpoint}: make room, then run again with --resume")
+        raise
     remove_checkpoint(checkpoint)
     _show(forecaster, output, json)
 
