@@ -607,3 +607,21 @@ def test_a_million_rows_take_seconds():
     assert time.perf_counter() - start < 6
     assert panel.calendar.freq == "B"
     assert panel.report.rows == 900_000
+
+
+@pytest.mark.parametrize(
+    ("times", "utc"),
+    [
+        (["2024-01-30T04:00+01:00", "2024-01-30T05:00+01:00"], True),
+        (["2024-01-30T04:00Z", "2024-01-30T05:00Z"], True),
+        (["2024-01-30T04:00", "2024-01-30T05:00"], False),
+        (["2024-01-30", "2024-01-31"], False),
+        (["2024-01-30T00:00+01:00", "2024-01-31T00:00+01:00"], False),
+        (pd.date_range("2024-01-30", periods=2, freq="h", tz="Europe/Berlin"), True),
+        (pd.date_range("2024-01-30", periods=2, freq="D", tz="Europe/Berlin"), False),
+    ],
+)
+def test_the_report_says_when_times_became_utc(times, utc):
+    report = to_panel(pd.DataFrame({"ds": times, "y": [1.0, 2.0]})).report
+    assert report.utc is utc
+    assert str(report).endswith("times are now UTC") is utc

@@ -19,7 +19,7 @@ from grukit.core.extras import require
 from grukit.core.rules import check, each, optional, text
 from grukit.data.calendar import Calendar, of_series, show_time
 from grukit.data.tables import read_frame
-from grukit.data.values import ids_of, is_missing, numbers_of, times_of, values_of
+from grukit.data.values import has_zone, ids_of, is_missing, numbers_of, times_of, values_of
 
 DEFAULT_SERIES = "unique_id"
 _NAMED = ("time", "target", "series")
@@ -94,17 +94,20 @@ class GapReport:
         rows: rows of the table.
         added: rows put in where the calendar has a time that the table lacks.
         missing: missing values of the target and of each covariate, added rows included.
+        utc: whether times with a zone became UTC.
     """
 
     rows: int
     added: int
     missing: dict[str, int]
+    utc: bool = False
 
     def __str__(self) -> str:
         gaps = f"{self.added:,} added for gaps" if self.added else "no gaps"
         lacking = ", ".join(f"{name} {count:,}" for name, count in self.missing.items() if count)
         rows = f"{self.rows:,} row{'s' * (self.rows != 1)}"
-        return f"{rows}, {gaps}; missing values: {lacking or 'none'}"
+        zone = "; times are now UTC" if self.utc else ""
+        return f"{rows}, {gaps}; missing values: {lacking or 'none'}{zone}"
 
 
 @dataclass(frozen=True)
@@ -300,6 +303,7 @@ def to_panel(
         missing={
             name: int(is_missing(values).sum()) for name, values in (read | covariates).items()
         },
+        utc=calendar.within_day and has_zone(frame[columns.time]),
     )
     return Panel(
         calendar, columns, ids, grid_offsets, grid_times, target, covariates, static, report

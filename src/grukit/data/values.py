@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +51,14 @@ def times_of(column: narwhals.Series[Any], calendar: Calendar | None) -> np.ndar
             f"{times[np.argmax(outside)]} in {_rows(outside)}"
         )
     return times
+
+
+def has_zone(column: narwhals.Series[Any]) -> bool:
+    """Whether the times of a column that `times_of` takes have a time zone."""
+    if getattr(column.dtype, "time_zone", None) is not None:
+        return True
+    first = column.drop_nulls().head(1).to_list()
+    return bool(first) and re.match(_TIME_WITH_ZONE, str(first[0])) is not None
 
 
 def ids_of(column: narwhals.Series[Any]) -> tuple[tuple[str, ...], np.ndarray]:
