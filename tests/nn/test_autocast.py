@@ -68,6 +68,14 @@ def test_float64_stays_float64_under_autocast():
         assert torch.equal(layer(x)[0], layer(x)[0].double())
 
 
+def test_a_trace_under_autocast_is_of_the_forward_pass():
+    layer, x = GRU(8, 16, 2), torch.randn(20, 4, 8)
+    with torch.autocast("cpu", torch.bfloat16):
+        output, trace = layer(x)[0], layer.trace(x, layer=1)
+    assert {part.dtype for part in trace} == {torch.bfloat16}
+    assert torch.equal(trace.hidden, output)
+
+
 def test_a_cell_under_autocast():
     cell, x = GRUCell(3, 4), torch.randn(2, 3)
     with torch.autocast("cpu", torch.bfloat16):

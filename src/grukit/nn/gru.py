@@ -16,7 +16,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 from grukit.core.errors import ParameterError, must_be
 from grukit.nn.cells.gru import check_flags, describe
 from grukit.ops import gru, gru_trace
-from grukit.ops.transforms import autocast_dtype
+from grukit.ops.transforms import autocast_arguments, autocast_dtype, autocast_off
 
 
 class GRUTrace(NamedTuple):
@@ -188,15 +188,12 @@ class GRU(nn.Module):
         x, state, lengths, resets = self._time_major(input, hx, lengths, resets)
         for below in range(layer):
             x, _ = self._run_layer(below, x, state, lengths, resets)
-        parts = gru_trace(
-            x,
-            state[layer * self._directions + int(reverse)],
-            *self._weights(layer, reverse),
-            lengths,
-            resets,
-            self.reset_after,
-            reverse,
-        )
+        h0 = state[layer * self._directions + int(reverse)]
+        x, h0, w_ih, w_hh, b_ih, b_hh = autocast_arguments(x, h0, *self._weights(layer, reverse))
+        with autocast_off(x.device):
+            parts = gru_trace(
+                x, h0, w_ih, w_hh, b_ih, b_hh, lengths, resets, self.reset_after, reverse
+            )
         if input.dim() == 2:
             return GRUTrace(*(part[:, 0] for part in parts))
         if self.batch_first:

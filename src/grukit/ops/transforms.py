@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -36,6 +37,14 @@ def autocast_dtype(tensor: Tensor) -> torch.dtype | None:
     if kind == "meta" or not torch.is_autocast_enabled(kind):
         return None
     return torch.get_autocast_dtype(kind)
+
+
+def autocast_arguments(x: Tensor, *others: Tensor | None) -> tuple[Any, ...]:
+    """The floating arguments of an op in the dtype that autocast asks for; float64 stays."""
+    dtype = autocast_dtype(x)
+    if dtype is None or x.dtype == torch.float64:
+        return x, *others
+    return tuple(None if tensor is None else tensor.to(dtype) for tensor in (x, *others))
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ from torch import Tensor
 from grukit.ops.dispatch import Backend, choose
 from grukit.ops.gru import reference
 from grukit.ops.gru.contract import RESERVED, GruCall, check_call, compute_dtype
-from grukit.ops.transforms import autocast_dtype, autocast_off, needs_definition
+from grukit.ops.transforms import autocast_arguments, autocast_off, needs_definition
 
 BACKENDS = (
     Backend(
@@ -46,10 +46,7 @@ def gru(
     cast to its dtype. Raises ParameterError for wrong shapes or dtypes and BackendError if
     the backend asked for cannot run the call.
     """
-    dtype = autocast_dtype(x)
-    if dtype is not None and x.dtype != torch.float64:
-        x, h0, w_ih, w_hh = (t.to(dtype) for t in (x, h0, w_ih, w_hh))
-        b_ih, b_hh = (None if t is None else t.to(dtype) for t in (b_ih, b_hh))
+    x, h0, w_ih, w_hh, b_ih, b_hh = autocast_arguments(x, h0, w_ih, w_hh, b_ih, b_hh)
     check_call(x, h0, w_ih, w_hh, b_ih, b_hh, lengths, resets)
     floats = (x, h0, w_ih, w_hh, b_ih, b_hh)
     with autocast_off(x.device):
