@@ -278,6 +278,15 @@ def test_the_same_seed_gives_the_same_model(frame, small):
     assert not same_weights(one, third)
 
 
+def test_numbers_may_be_numpys(frame, small, tmp_path):
+    wanted = {"horizon": 6, "lookback": 24, "hidden_size": 4, "differencing": 24, "seed": 3}
+    plain = small(**wanted).fit(frame)
+    arguments = {name: np.int8(value) for name, value in wanted.items()}
+    model = small(**arguments).fit(frame, checkpoint=tmp_path / "checkpoint")
+    model.save(tmp_path / "model")
+    assert_same(Forecaster.load(tmp_path / "model").predict(), plain.predict())
+
+
 def test_the_constructor_only_remembers():
     levels, training = [0.1, 0.5], FitConfig(epochs=3)
     model = Forecaster(horizon=-1, levels=levels, scaling="nonsense", training=training)

@@ -196,7 +196,7 @@ class Forecaster(Estimator):
                 job.learn,
                 None if job.judge is None else Windows(job.encoded, job.judge, job.model.shape),
                 self.training,
-                seed=self.seed,
+                seed=int(self.seed),
                 checkpoint=checkpoint,
                 resume=resume,
                 settings={
@@ -223,7 +223,7 @@ class Forecaster(Estimator):
         """
         job = self._prepare(data, validation)
         return find_learning_rate(
-            job.model.network, self._loss, job.learn, self.training, seed=self.seed
+            job.model.network, self._loss, job.learn, self.training, seed=int(self.seed)
         )
 
     def predict(self, data: Any = None, future: Any = None) -> Forecast:
@@ -467,19 +467,24 @@ class Forecaster(Estimator):
         if self.differencing > lookback:
             wanted = f"at most the lookback, {lookback}"
             raise ParameterError(must_be("differencing", wanted, self.differencing))
-        return WindowShape(lookback, self.horizon, self.scaling == "window", self.differencing)
+        return WindowShape(
+            lookback=int(lookback),
+            horizon=int(self.horizon),
+            scale_by_window=self.scaling == "window",
+            differencing=int(self.differencing),
+        )
 
     def _new_network(self, encoder: PanelEncoder) -> DirectForecaster:
         by_window = self.scaling == "window"
         with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(self.seed)
+            torch.default_generator.manual_seed(int(self.seed))
             return DirectForecaster(
                 past_size=WINDOW_COLUMNS + encoder.past_width + encoder.known_width,
                 known_size=encoder.known_width,
                 static_size=encoder.static_width + (WINDOW_SCALE_COLUMNS if by_window else 0),
                 horizon=self.horizon,
                 levels=self.levels,
-                hidden_size=self.hidden_size,
+                hidden_size=int(self.hidden_size),
                 num_layers=self.num_layers,
                 dropout=self.dropout,
             )
