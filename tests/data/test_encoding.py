@@ -156,6 +156,14 @@ def test_an_unknown_series_seen_only_missing_takes_its_first_value():
     assert (encoded.center[1], encoded.spread[1]) == (7, 1)
 
 
+def test_a_series_missing_throughout_training_is_unknown_to_it():
+    panel = to_panel(table(), COLUMNS)
+    of_a = np.arange(len(panel.times)) < panel.lengths[0]
+    learned = replace(panel, target=np.where(of_a, panel.target, np.nan))
+    encoder = PanelEncoder.fit(learned)
+    assert encoder.scales == PanelEncoder.fit(panel.series("a")).scales
+
+
 def test_tail_keeps_the_end_of_each_series():
     panel = to_panel(table(), COLUMNS)
     encoded = PanelEncoder.fit(panel).encode(panel)

@@ -267,9 +267,10 @@ def test_another_frequency_is_refused(fitted, frame):
 def test_series_that_begin_in_the_validation_part_work(planted, small):
     table = planted(count=3)
     late = (table.unique_id != "series_2") | (table.ds >= "2024-01-06")
-    model = small().fit(table[late], validation="2024-01-05")
-    assert "series_2" not in model._model.scales
-    assert model.predict().series == ("series_0", "series_1", "series_2")
+    for data in (table[late], table.assign(y=table.y.where(late))):
+        model = small().fit(data, validation="2024-01-05")
+        assert "series_2" not in model._model.scales
+        assert model.predict().series == ("series_0", "series_1", "series_2")
 
 
 def test_every_error_is_one_of_ours(planted, small):

@@ -187,7 +187,10 @@ class Encoded:
 
 @dataclass(frozen=True)
 class PanelEncoder:
-    """What was learned from a training panel, and the way from any panel to numbers."""
+    """What was learned from a training panel, and the way from any panel to numbers.
+
+    scales: centre and spread of each series of which training saw a value.
+    """
 
     calendar: Calendar
     past: tuple[ColumnEncoder, ...]
@@ -200,14 +203,16 @@ class PanelEncoder:
         """Learn from a training panel; DataError for what cannot be learned from."""
         columns = panel.columns
         _refuse_huge(f"the target {columns.target!r}", panel.target)
+        targets = [panel.target[panel.rows(series)] for series in range(len(panel))]
         return cls(
             panel.calendar,
             tuple(ColumnEncoder.fit(name, panel.covariates[name]) for name in columns.past),
             tuple(ColumnEncoder.fit(name, panel.covariates[name]) for name in columns.future),
             tuple(ColumnEncoder.fit(name, panel.static[name]) for name in columns.static),
             {
-                name: _center_and_spread(panel.target[panel.rows(series)])
-                for series, name in enumerate(panel.ids)
+                name: _center_and_spread(target)
+                for name, target in zip(panel.ids, targets, strict=True)
+                if not np.isnan(target).all()
             },
         )
 
@@ -230,7 +235,7 @@ class PanelEncoder:
         """A panel on the same calendar.
 
         seen: int64 [S], how many rows of each series are known when the first forecast is made; a
-            series unknown to training takes its scale from these. By default all.
+            series whose target training never saw takes its scale from these. By default all.
 
         Raises DataError for covariates of another kind than in training, and for huge values.
         """

@@ -400,8 +400,8 @@ class Forecaster(Estimator):
             ),
             scales={
                 name: float(scale)
-                for name, scale, rows in zip(panel.ids, scales, cut, strict=True)
-                if rows
+                for name, scale in zip(panel.ids, scales, strict=True)
+                if name in encoder.scales
             },
             context=encoded.tail(shape.lookback),
             series_column=panel.columns.series,
