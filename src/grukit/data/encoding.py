@@ -130,11 +130,6 @@ class Encoded:
         """int64 [rows]: which series a row belongs to."""
         return np.repeat(np.arange(len(self.ids)), self.lengths)
 
-    @property
-    def position(self) -> np.ndarray:
-        """int64 [rows]: the place of a row in its series."""
-        return np.arange(len(self.times)) - self.offsets[self.series_of_row]
-
     def digest(self) -> str:
         """A fingerprint of all values, to tell whether two encoded panels are the same."""
         values = (self.times.view(np.int64), self.target, self.past, self.known, self.static)
