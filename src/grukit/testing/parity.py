@@ -7,17 +7,17 @@ from torch import Tensor
 
 from grukit.ops.gru.contract import compute_dtype
 
+FACTOR = 3.0
+"""By how much the error may exceed that of the plain version."""
 ORDER_EPSILONS = 16
 """Rounding errors by which a sum of a few hundred terms may differ in another order."""
 
 
-def compare(
-    output: Tensor, oracle: Tensor, plain: Tensor, *, what: str = "output", factor: float = 3.0
-) -> None:
+def compare(output: Tensor, oracle: Tensor, plain: Tensor, *, what: str = "output") -> None:
     """Raise AssertionError unless `output` is nearly as close to the oracle as `plain` is.
 
     oracle: the result in float64. plain: the result of the plain version in the dtype of
-    `output`. The largest error of `output` may be `factor` times that of `plain`, plus, at the
+    `output`. The largest error of `output` may be three times that of `plain`, plus, at the
     scale of the result, one rounding to its dtype and what another order of summation makes
     in the dtype of the arithmetic.
     """
@@ -27,9 +27,9 @@ def compare(
     error, own = _distance(output, oracle), _distance(plain, oracle)
     order = ORDER_EPSILONS * torch.finfo(compute_dtype(output.dtype)).eps
     floor = (torch.finfo(output.dtype).eps + order) * max(1.0, _largest(oracle.abs()))
-    if not error <= factor * own + floor:
+    if not error <= FACTOR * own + floor:
         raise AssertionError(
-            f"{what} is {error:.3g} from the float64 oracle, allowed are {factor:g} times the "
+            f"{what} is {error:.3g} from the float64 oracle, allowed are {FACTOR:g} times the "
             f"plain version's {own:.3g} and {floor:.3g}"
         )
 
