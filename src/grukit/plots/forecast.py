@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from grukit.data.encoding import Encoded
+    from grukit.data.frames import Panel
+
 _MOST_ROWS = 6
 _HORIZONS_OF_HISTORY = 3
 _FEWEST_HISTORY_STEPS = 24
@@ -82,6 +85,31 @@ class ForecastDisplay:
         self.truth = None if truth is None else np.asarray(truth, np.float64)
         self.unit = unit
         self.title = title
+
+    @classmethod
+    def from_rows(
+        cls,
+        forecast: Forecast,
+        rows: Panel | Encoded,
+        unit: str | None = None,
+        title: str | None = None,
+    ) -> ForecastDisplay:
+        """With the history before the forecast and, where `rows` hold it, the truth.
+
+        Raises ParameterError if they hold nothing from before the forecast of a series.
+        """
+        history, truth = {}, np.full(forecast.times.shape, np.nan)
+        for row, name in enumerate(forecast.series):
+            if name not in rows.ids:
+                continue
+            at = rows.ids.index(name)
+            own = slice(int(rows.offsets[at]), int(rows.offsets[at + 1]))
+            times, target = rows.times[own], rows.target[own]
+            before = times < forecast.times[row, 0]
+            history[name] = (times[before], target[before])
+            place = np.searchsorted(times, forecast.times[row]).clip(max=len(times) - 1)
+            truth[row] = np.where(times[place] == forecast.times[row], target[place], np.nan)
+        return cls(forecast, history, None if np.isnan(truth).all() else truth, unit, title)
 
     def plot(self, series: str | Sequence[str] | None = None, ax: Axes | None = None) -> Figure:
         """Draw one row per series, at most six, and return the figure.

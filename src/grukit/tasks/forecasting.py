@@ -287,34 +287,24 @@ class Forecaster(Estimator):
         return model.score(encoded, at)
 
     def plot(
-        self, forecast: Forecast, data: Any = None, *, unit: str | None = None, title: str = ""
+        self,
+        forecast: Forecast,
+        data: Any = None,
+        *,
+        unit: str | None = None,
+        title: str | None = None,
     ) -> ForecastDisplay:
         """A picture of a forecast, with the history before it and, where `data` has it, the truth.
 
         data: the table that holds them; by default the end of the training data.
+
+        Raises ParameterError if there is nothing from before the forecast of a series.
         """
         from grukit.plots.forecast import ForecastDisplay
 
         self._check_fitted()
-        known = self._model.context if data is None else self._read(data)
-        history, truth = {}, np.full(forecast.times.shape, np.nan)
-        for row, name in enumerate(forecast.series):
-            if name not in known.ids:
-                continue
-            at = known.ids.index(name)
-            rows = slice(int(known.offsets[at]), int(known.offsets[at + 1]))
-            times, target = known.times[rows], known.target[rows]
-            before = times < forecast.times[row, 0]
-            history[name] = (times[before], target[before])
-            place = np.searchsorted(times, forecast.times[row]).clip(max=len(times) - 1)
-            truth[row] = np.where(times[place] == forecast.times[row], target[place], np.nan)
-        return ForecastDisplay(
-            forecast,
-            history,
-            None if np.isnan(truth).all() else truth,
-            unit=unit,
-            title=title or None,
-        )
+        rows = self._model.context if data is None else self._read(data)
+        return ForecastDisplay.from_rows(forecast, rows, unit, title)
 
     def save(self, path: str | Path) -> None:
         """Write the model folder in one switch; an error or a crash leaves an older one whole."""
