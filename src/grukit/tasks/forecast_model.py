@@ -41,7 +41,8 @@ class ForecastModel:
         context: the last lookback of each training series.
         series_column: what the user calls it; None where the table was one series.
         trained_until: the last time of the training data.
-        stretch: float64 [H, Q], calibrates the distance of each quantile from the median.
+        stretch: float64 [H, Q], or [N, H, Q] for N origins, calibrates the distance of each
+            quantile from the median.
     """
 
     network: DirectForecaster
@@ -79,7 +80,8 @@ class ForecastModel:
 
         def forecast(at: np.ndarray) -> np.ndarray:
             early = (encoded.times[at] < middle)[:, None, None]
-            return np.where(early, of_early.quantiles(encoded, at), of_late.quantiles(encoded, at))
+            stretch = np.where(early, of_early.stretch, of_late.stretch)
+            return replace(self, stretch=stretch).quantiles(encoded, at)
 
         return self.calibrated(encoded, origins), self.score(encoded, origins, forecast)
 
