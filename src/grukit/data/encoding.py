@@ -1,4 +1,4 @@
-"""From a panel's columns to numbers a network can read, and back.
+"""From a panel's columns to numbers a network can read.
 
 What is learned from the training panel: centre and spread of each series and of each numeric
 covariate, the categories of each categorical one, and which covariates can be missing.
@@ -263,7 +263,8 @@ class PanelEncoder:
     def encode_future(self, future: Panel | None, after: Encoded, count: int) -> np.ndarray:
         """The known-future covariates of the `count` steps after each series of `after`.
 
-        Raises DataError unless `future` has every covariate at every one of these steps.
+        Raises DataError unless `future` has a row for every one of these steps, with a value of
+        every covariate that was never missing in training.
         """
         roles, rows = self.future, len(after.ids) * count
         if not roles:
