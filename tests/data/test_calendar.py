@@ -1,4 +1,5 @@
 import datetime
+import re
 
 import numpy as np
 import pandas as pd
@@ -257,8 +258,20 @@ def test_a_day_month_or_year_given_by_a_user_is_its_beginning():
 
 @pytest.mark.parametrize(
     "value",
-    ["now", "today", "1", "-5", "20140101", "2014-13-01", "01.07.2014", "2014-01-01T06Z", "", None],
+    [
+        *("now", "today", "1", "-5", "20140101", "2014-13-01", "01.07.2014", "2014-01-01T06Z", ""),
+        *(None, 20140101, 3.5, True, np.int64(7)),
+    ],
 )
 def test_what_is_no_time(value):
-    with pytest.raises(ParameterError, match=f"start must be a time such as .*, got {value!r}"):
+    with pytest.raises(
+        ParameterError, match=f"start must be a time such as .*, got {re.escape(repr(value))}"
+    ):
         as_time(value, "start")
+
+
+def test_a_time_with_a_zone_is_refused():
+    zoned = pd.Timestamp("2014-01-01", tz="Europe/Berlin")
+    for value in (zoned, zoned.to_pydatetime()):
+        with pytest.raises(ParameterError, match="without zone, got"):
+            as_time(value, "start")

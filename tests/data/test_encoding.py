@@ -148,6 +148,17 @@ def test_an_unknown_series_takes_its_scale_from_what_is_seen():
         assert encoded.spread[series] == pytest.approx(seen.std())
 
 
+@pytest.mark.parametrize(
+    ("level", "spread"), [(3.0, 3e-3), (-4e-9, 4e-12), (-1e9, 1.0), (0.0, 1.0)]
+)
+def test_a_constant_series_has_a_spread_that_suits_its_level(level, spread):
+    frame = table()
+    frame.loc[frame.unique_id == "a", "y"] = level
+    center, found = PanelEncoder.fit(to_panel(frame, COLUMNS)).scales["a"]
+    assert center == pytest.approx(level)
+    assert found == pytest.approx(spread)
+
+
 def test_an_unknown_series_seen_only_missing_takes_its_first_value():
     frame = table()
     frame.loc[frame.unique_id == "b", "y"] = [np.nan] * 5 + [7.0, 9.0, 11.0]

@@ -350,6 +350,16 @@ class TestTimes:
         midnight = convert(pd.DataFrame({"ds": hours[:1], "y": 1.0}))
         assert to_panel(midnight, freq="h").times[0] == np.datetime64("2024-03-30T23")
 
+    @pytest.mark.parametrize("zone", ["America/New_York", "Etc/GMT+5", "America/Port-au-Prince"])
+    @pytest.mark.parametrize("convert", [pd.DataFrame, pl.from_pandas, pa.Table.from_pandas])
+    def test_a_zone_of_any_name_is_read(self, zone, convert):
+        hours = pd.date_range("2024-03-01", periods=3, freq="h", tz=zone)
+        panel = to_panel(convert(pd.DataFrame({"ds": hours, "y": 1.0})))
+        np.testing.assert_array_equal(panel.times, hours.tz_convert(None).to_numpy())
+        days = pd.date_range("2024-03-01", periods=3, freq="D", tz=zone)
+        panel = to_panel(convert(pd.DataFrame({"ds": days, "y": 1.0})))
+        np.testing.assert_array_equal(panel.times, days.tz_localize(None).to_numpy())
+
     def test_zones_written_as_text_are_the_same(self):
         for freq in ("h", "D"):
             times = pd.date_range("2024-03-30", periods=50, freq=freq, tz="Europe/Berlin")
@@ -618,6 +628,7 @@ def test_a_million_rows_take_seconds():
         (["2024-01-30", "2024-01-31"], False),
         (["2024-01-30T00:00+01:00", "2024-01-31T00:00+01:00"], False),
         (pd.date_range("2024-01-30", periods=2, freq="h", tz="Europe/Berlin"), True),
+        (pd.date_range("2024-01-30", periods=2, freq="h", tz="America/New_York"), True),
         (pd.date_range("2024-01-30", periods=2, freq="D", tz="Europe/Berlin"), False),
     ],
 )

@@ -8,6 +8,7 @@ those of each series' own first time.
 
 from __future__ import annotations
 
+import numbers
 import re
 import warnings
 from collections.abc import Sequence
@@ -288,15 +289,21 @@ def of_series(name: str) -> str:
 
 
 def as_time(value: Any, what: str) -> np.datetime64:
-    """A time given by a user, ParameterError naming `what` if it is none."""
-    # NumPy knows "now", takes 20140101 for a year, and drops time zones with a warning.
-    wrong = isinstance(value, str) and not _WRITTEN_TIME.fullmatch(value)
+    """A time given by a user, ParameterError naming `what` if it is none, or has a zone."""
+    # NumPy knows "now", takes 20140101 for a year or for microseconds, and drops time zones.
+    wrong = (
+        issubclass(type(value), numbers.Number)
+        or getattr(value, "tzinfo", None) is not None
+        or (isinstance(value, str) and not _WRITTEN_TIME.fullmatch(value))
+    )
     try:
-        time = np.datetime64("NaT" if wrong else value, "us")
+        time = np.datetime64("NaT") if wrong else np.datetime64(value, "us")
     except (TypeError, ValueError):
         time = np.datetime64("NaT")
     if np.isnat(time):
-        raise ParameterError(must_be(what, "a time such as '2014-01-01 06:00'", value))
+        raise ParameterError(
+            must_be(what, "a time such as '2014-01-01 06:00', without zone", value)
+        )
     return time
 
 

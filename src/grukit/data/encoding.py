@@ -205,7 +205,7 @@ class PanelEncoder:
             tuple(ColumnEncoder.fit(name, panel.covariates[name]) for name in columns.future),
             tuple(ColumnEncoder.fit(name, panel.static[name]) for name in columns.static),
             {
-                name: _center_and_spread(target)
+                name: _scale(target)
                 for name, target in zip(panel.ids, targets, strict=True)
                 if not np.isnan(target).all()
             },
@@ -356,19 +356,30 @@ def _side_by_side(
     return np.concatenate([np.empty((rows, 0), np.float32), *columns], axis=1)
 
 
-def _center_and_spread(values: np.ndarray) -> tuple[float, float]:
-    """Mean and standard deviation of what is known; spread 1 where nothing varies."""
+def _center_and_spread(values: np.ndarray, still: float = 0.0) -> tuple[float, float]:
+    """Mean and standard deviation of what is known.
+
+    Where nothing varies the spread is the share `still` of the size of the mean, at most 1; a
+    single value, or a mean of 0, has spread 1.
+    """
     known = values[~np.isnan(values)]
     if not len(known):
         return 0.0, 1.0
     center, spread = float(known.mean()), float(known.std())
-    return center, spread if spread > _ROUNDING * np.abs(known).max() else 1.0
+    if spread > _ROUNDING * np.abs(known).max():
+        return center, spread
+    return center, (min(1.0, still * abs(center)) if len(known) > 1 else 0.0) or 1.0
+
+
+def _scale(target: np.ndarray) -> tuple[float, float]:
+    """Centre and spread of a series; for one that never changed a thousandth of its level."""
+    return _center_and_spread(target, still=1e-3)
 
 
 def _first_scale(target: np.ndarray, seen: int) -> tuple[float, float]:
     """The scale of the rows seen, or of the first value observed later."""
     observed = ~np.isnan(target)
-    return _center_and_spread(target[: max(seen, int(np.argmax(observed)) + 1)])
+    return _scale(target[: max(seen, int(np.argmax(observed)) + 1)])
 
 
 def _refuse_huge(what: str, values: np.ndarray) -> None:

@@ -28,7 +28,12 @@ def times_of(column: narwhals.Series[Any], calendar: Calendar | None) -> np.ndar
     """
     narwhals = require("narwhals")
     kind = column.dtype
-    if kind == narwhals.Datetime and getattr(kind, "time_zone", None) is not None:
+    if _pandas_zone(column) is not None:
+        native = column.to_native()
+        utc = native.dt.tz_convert("UTC").dt.tz_localize(None)
+        local = native.dt.tz_localize(None)
+        times = _without_zone(_of_pandas(utc), _of_pandas(local), calendar)
+    elif getattr(kind, "time_zone", None) is not None:
         utc = _microseconds(column.dt.convert_time_zone("UTC").dt.replace_time_zone(None))
         local = _microseconds(column.dt.replace_time_zone(None))
         times = _without_zone(utc, local, calendar)
@@ -55,7 +60,7 @@ def times_of(column: narwhals.Series[Any], calendar: Calendar | None) -> np.ndar
 
 def has_zone(column: narwhals.Series[Any]) -> bool:
     """Whether the times of a column that `times_of` takes have a time zone."""
-    if getattr(column.dtype, "time_zone", None) is not None:
+    if _pandas_zone(column) is not None or getattr(column.dtype, "time_zone", None) is not None:
         return True
     first = column.drop_nulls().head(1).to_list()
     return bool(first) and re.match(_TIME_WITH_ZONE, str(first[0])) is not None
@@ -138,6 +143,15 @@ def _as_numbers(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     numbers = pandas.to_numeric(pandas.Series(values, dtype=object), errors="coerce")
     numbers = numbers.to_numpy(np.float64)
     return numbers, np.isnan(numbers) & ~is_missing(values)
+
+
+def _pandas_zone(column: narwhals.Series[Any]) -> Any:
+    """The zone of a pandas column; narwhals 2.29 knows no zone with a `_`, `-` or digit in it."""
+    return getattr(getattr(column.to_native(), "dtype", None), "tz", None)
+
+
+def _of_pandas(column: Any) -> np.ndarray:
+    return column.to_numpy().astype("datetime64[us]")
 
 
 def _microseconds(column: narwhals.Series[Any]) -> np.ndarray:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import numbers
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -75,9 +74,6 @@ _RULES = {
         lambda value: integer(at_least=0).holds(value) and value < 2**63,
     ),
 }
-_TIME = Rule(
-    "a time such as '2014-01-01 06:00'", lambda value: not isinstance(value, numbers.Number)
-)
 
 
 class _Job(NamedTuple):
@@ -273,7 +269,6 @@ class Forecaster(Estimator):
         if start is None:
             first = model.encoder.calendar.after(model.trained_until, 1)[0]
         else:
-            check({"start": start}, {"start": _TIME})
             first = as_time(start, "start")
         panel = self._read(data)
         if panel.times.max() < first:
