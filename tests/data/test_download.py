@@ -67,8 +67,8 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if behaviour == "drop":
             body = body[: len(body) // 2]
-        self.wfile.write(body)
         self.server.sent.append(len(body))
+        self.wfile.write(body)
         self.close_connection = True
 
 
