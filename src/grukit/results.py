@@ -81,6 +81,7 @@ class Forecast:
         levels: Q quantile levels, rising, 0.5 among them.
         values: float64 [S, H, Q], in the units of the data, rising along Q.
         columns: the user's names for the series, time and target columns.
+        report: what the table lacked that was forecast from; empty if there was no table.
 
     Raises:
         ParameterError: the parts do not fit each other, quantiles cross, or a value is not finite.
@@ -91,6 +92,7 @@ class Forecast:
     levels: tuple[float, ...]
     values: np.ndarray
     columns: Columns
+    report: str = ""
 
     def __post_init__(self) -> None:
         set_field = object.__setattr__
@@ -168,6 +170,7 @@ class Forecast:
         """The whole forecast in strings, numbers and lists, as JSON wants it."""
         return {
             "columns": self.columns._asdict(),
+            "report": self.report,
             "levels": list(self.levels),
             "series": [
                 {
@@ -209,6 +212,7 @@ class Evaluation:
         horizon: steps of each forecast. season: steps of one season.
         first_origin, last_origin: the last moments known to the first and the last forecast.
         by_step: for each name in `scores`, each metric at each step, float64 [H].
+        report: what the table lacked.
     """
 
     scores: tuple[Score, ...]
@@ -219,6 +223,7 @@ class Evaluation:
     first_origin: np.datetime64
     last_origin: np.datetime64
     by_step: dict[str, dict[str, np.ndarray]]
+    report: str = ""
 
     def __post_init__(self) -> None:
         if not self.scores:
@@ -270,6 +275,7 @@ class Evaluation:
     def to_dict(self) -> dict[str, Any]:
         """The whole evaluation in strings, numbers and lists; what is not finite is None."""
         return {
+            "report": self.report,
             "windows": self.windows,
             "observations": self.observations,
             "horizon": self.horizon,

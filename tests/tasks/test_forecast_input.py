@@ -139,7 +139,7 @@ def test_a_share_leaves_at_least_one_horizon(planted, small, share):
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"start": "2025-01-01"}, DataError, "must go on after 2025-01-01, got rows up to 2024"),
+        ({"start": "2025-01-01"}, DataError, "must have rows at 2025-01-01 or later, got rows up to 2024"),
         ({"start": 5}, ParameterError, "start must be a time such as .*, got 5"),
         ({"start": "nonsense"}, ParameterError, "start must be a time"),
         ({"start": "2024-01-07 14:00"}, DataError, "the evaluation part of the data must hold"),
@@ -152,7 +152,7 @@ def test_backtests_that_cannot_be(fitted, frame, options, error, message):
 
 
 def test_a_backtest_needs_data_after_the_training(fitted, frame):
-    with pytest.raises(DataError, match="must go on after 2024-01-06 20:00"):
+    with pytest.raises(DataError, match="must have rows at 2024-01-06 20:00"):
         fitted.evaluate(frame[frame.ds < "2024-01-06 20:00"])
 
 

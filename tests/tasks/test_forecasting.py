@@ -599,3 +599,10 @@ def test_one_series_without_a_name(small):
     answer = model.predict().to_frame()
     assert list(answer)[:2] == ["when", "load"]
     assert len(answer) == HORIZON
+
+
+def test_answers_say_what_their_table_lacked(frame, fitted):
+    holed = frame.drop(index=frame.index[-5:-2])
+    assert "3 added for gaps" in fitted.predict(holed).report
+    assert "3 added for gaps" in fitted.evaluate(holed, start=frame.ds.iloc[-20]).report
+    assert fitted.predict().report == ""

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from grukit.cli.options import Config, Json, option, read_data
-from grukit.cli.output import show_evaluation, show_json
+from grukit.cli.output import say, show_evaluation, show_json
 
 
 def evaluate(
@@ -42,6 +42,7 @@ def evaluate(
     from grukit.tasks.base import load_model
 
     evaluation = load_model(model).evaluate(read_data(data), start=start, stride=stride)
+    say(f"data: {evaluation.report}")
     if json:
         show_json(evaluation.to_dict())
     else:

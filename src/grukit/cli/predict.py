@@ -56,6 +56,8 @@ def predict(
     estimator = load_model(model)
     known = None if data is None else read_data(data)
     forecast = estimator.predict(known, future)
+    if forecast.report:
+        say(f"data: {forecast.report}")
     if output:
         write_forecast(forecast, output)
         say(f"wrote {output}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -234,9 +234,10 @@ class Forecaster(Estimator):
         """
         self._check_fitted()
         model, encoder = self._model, self._model.encoder
-        context, series_column = model.context, model.series_column
+        context, series_column, report = model.context, model.series_column, ""
         if data is not None:
             panel = self._read(data)
+            report = str(panel.report)
             lookback = model.shape.lookback
             check_lengths(panel.ids, panel.lengths, lookback, "to look back on; give a longer past")
             check_covariates_seen(panel, encoder, lookback)
@@ -252,6 +253,7 @@ class Forecaster(Estimator):
             levels=model.levels,
             values=model.quantiles(extended, at),
             columns=AnswerColumns(series_column, self.time, self.target),
+            report=report,
         )
 
     def evaluate(self, data: Any, *, start: Any = None, stride: int = 1) -> Evaluation:
@@ -273,13 +275,13 @@ class Forecaster(Estimator):
         panel = self._read(data)
         if panel.times.max() < first:
             raise DataError(
-                f"the data must go on after {show_time(first)}, got rows up to "
+                f"the data must have rows at {show_time(first)} or later, got rows up to "
                 f"{show_time(panel.times.max())}; give later data, or an earlier start"
             )
         before = rows_before(panel, first)
         encoded = model.encoder.encode(panel, seen=np.maximum(before, model.shape.lookback))
         at = origins_within(encoded, model.shape, "evaluation", from_row=before, stride=stride)
-        return model.score(encoded, at)
+        return replace(model.score(encoded, at), report=str(panel.report))
 
     def plot(
         self,
