@@ -636,3 +636,19 @@ def test_the_report_says_when_times_became_utc(times, utc):
     report = to_panel(pd.DataFrame({"ds": times, "y": [1.0, 2.0]})).report
     assert report.utc is utc
     assert str(report).endswith("times are now UTC") is utc
+
+
+@pytest.mark.parametrize("stray", ["n.d.", "?", "12,5"])
+def test_numbers_with_a_few_strays_are_no_categories(stray):
+    values = [str(number) for number in range(40)]
+    values[6] = stray
+    days = pd.date_range("2024-01-01", periods=40)
+    frame = pd.DataFrame({"ds": days, "y": 1.0, "wind": values})
+    columns = Columns(past=("wind",))
+    with pytest.raises(DataError, match=r"nearly all numbers, such as .* in row 7") as refused:
+        to_panel(frame, columns)
+    assert repr(stray) in str(refused.value)
+    for fine in (frame.wind.astype("category"), [f"kind {v}" for v in values], ["a", "1"] * 20):
+        assert to_panel(frame.assign(wind=fine), columns).covariates["wind"].dtype == object
+    frame.loc[6, "wind"] = None
+    assert to_panel(frame, columns).covariates["wind"][6] is None

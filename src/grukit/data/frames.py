@@ -19,7 +19,7 @@ from grukit.core.extras import require
 from grukit.core.rules import check, each, optional, text
 from grukit.data.calendar import Calendar, of_series, show_time
 from grukit.data.tables import read_frame
-from grukit.data.values import has_zone, ids_of, is_missing, numbers_of, times_of, values_of
+from grukit.data.values import covariate_of, has_zone, ids_of, is_missing, numbers_of, times_of
 
 DEFAULT_SERIES = "unique_id"
 _NAMED = ("time", "target", "series")
@@ -291,9 +291,9 @@ def to_panel(
                 f"{columns.target!r}{of_series(name)} must have at least one value, got only "
                 "missing ones; leave the series out"
             )
-    covariates = {name: lay(finite(name, values_of(frame[name]))) for name in columns.covariates}
+    covariates = {name: lay(finite(name, covariate_of(frame[name]))) for name in columns.covariates}
     static = {
-        name: _one_per_series(name, finite(name, values_of(frame[name]))[order], offsets, ids)
+        name: _one_per_series(name, finite(name, covariate_of(frame[name]))[order], offsets, ids)
         for name in columns.static
     }
     read = {columns.target: target} if columns.target in frame.columns else {}

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 # Only after a time of day: the "-01" that ends a date is no zone.
 _TIME_WITH_ZONE = r"^(.*\d[T ]\d.*?)\s*(?:Z|[+-]\d{2}(?::?\d{2})?)$"
 
+# Text with more distinct numbers than this, and a smaller share of others, was meant as numbers.
+_FEWEST_NUMBERS, _MOST_STRAYS = 10, 0.1
+
 
 def times_of(column: narwhals.Series[Any], calendar: Calendar | None) -> np.ndarray:
     """datetime64[us] [rows], from dates and times of any kind, or text.
@@ -120,6 +123,27 @@ def values_of(column: narwhals.Series[Any]) -> np.ndarray:
         row = int(np.argmax(bad))
         raise DataError(f"{wanted}, got {values[row]!r} in row {row + 1} of the data")
     return numbers
+
+
+def covariate_of(column: narwhals.Series[Any]) -> np.ndarray:
+    """As `values_of`, but text that is nearly all numbers is refused: those are no categories."""
+    narwhals = require("narwhals")
+    values = values_of(column)
+    if values.dtype != object or column.dtype in (narwhals.Categorical, narwhals.Enum):
+        return values
+    known = np.flatnonzero(~is_missing(values))
+    bad = _as_numbers(values)[1][known]
+    with_points = np.array([text.replace(",", ".") for text in values[known]], object)
+    strays = _as_numbers(with_points)[1]
+    distinct = len(set(with_points[~strays]))
+    if bad.any() and distinct > _FEWEST_NUMBERS and strays.mean() < _MOST_STRAYS:
+        row = int(known[np.argmax(bad)])
+        raise DataError(
+            f"{column.name!r} must be numbers or categories, got text that is nearly all numbers, "
+            f"such as {values[row]!r} in row {row + 1} of the data; write decimals with a point, "
+            "and leave unknown values empty"
+        )
+    return values
 
 
 def is_missing(values: np.ndarray) -> np.ndarray:
