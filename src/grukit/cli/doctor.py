@@ -88,11 +88,13 @@ def _backends() -> dict[str, list[str]]:
     """Per backend, in order of preference, its objections to a common training call."""
     import torch
 
-    from grukit.ops.gru import BACKENDS
-    from grukit.ops.gru.contract import GruCall
+    from grukit.ops import gru
+    from grukit.ops.contract import Arguments, Call
 
-    call = GruCall.of(torch.empty(96, 64, 16), torch.empty(64, 64), save=True)
-    return {backend.name: list(backend.why_not(call)) for backend in BACKENDS}
+    shapes = ((96, 64, 16), (64, 64), (192, 16), (192, 64))
+    tensors = Arguments(*(torch.empty(shape) for shape in shapes))
+    call = Call.of(gru.cell, tensors, variant="after", save=True)
+    return {backend.name: list(backend.why_not(call)) for backend in gru.backends}
 
 
 def _data_sets() -> dict[str, str | None]:

@@ -1,8 +1,9 @@
-"""Numerics on tensors: for each recurrence a contract, its definition, and its backends."""
+"""Numerics on tensors: for each recurrence its cell written down, and its backends."""
 
-from grukit.ops.gru import BACKENDS as _GRU_BACKENDS
-from grukit.ops.gru import gru, gru_reference, gru_trace
+from grukit.ops.gru import gru
+from grukit.ops.lstm import lstm
+from grukit.ops.rnn import rnn
 
-BACKENDS = {"gru": _GRU_BACKENDS}
+RECURRENCES = {recurrence.cell.name: recurrence for recurrence in (gru, lstm, rnn)}
 
-__all__ = ["BACKENDS", "gru", "gru_reference", "gru_trace"]
+__all__ = ["RECURRENCES", "gru", "lstm", "rnn"]

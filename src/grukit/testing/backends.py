@@ -5,164 +5,246 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from grukit.core.rules import check, one_of
+from grukit.ops import RECURRENCES
+from grukit.ops.cell import Cell
+from grukit.ops.contract import (
+    DIFFERENTIABLE,
+    NAMES,
+    Arguments,
+    Call,
+    compute_dtype,
+    slots,
+)
 from grukit.ops.dispatch import Backend
-from grukit.ops.gru import reference
-from grukit.ops.gru.contract import RESERVED, GruCall, compute_dtype
+from grukit.ops.sequence import definition
 from grukit.testing.gradients import gradients, random_like
 from grukit.testing.parity import compare
 from grukit.testing.poison import poisoned_memory
 from grukit.testing.running import Check, run
 
-NAMES = ("x", "h0", "w_ih", "w_hh", "b_ih", "b_hh")
 Results = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
-class GruCase:
-    """A call of the GRU op; its tensors follow from it."""
+class Case:
+    """A call of a recurrence; its tensors follow from it.
 
+    zoneout: "mask" as in training, "rate" as in eval mode, or "".
+    """
+
+    op: str = "gru"
+    variant: str = "after"
     time: int = 5
     batch: int = 3
     input_size: int = 4
     hidden_size: int = 6
-    reset_after: bool = True
+    models: int | None = None
     reverse: bool = False
     lengths: bool = False
     resets: bool = False
     bias: bool = True
+    proj_size: int = 0
+    layer_norm: bool = False
+    drop_h: bool = False
+    drop_n: bool = False
+    zoneout: str = ""
+    fresh: bool = False
     dtype: torch.dtype = torch.float32
 
-    def tensors(self) -> tuple[Tensor | None, ...]:
-        """x, h0, w_ih, w_hh, b_ih, b_hh, lengths, resets.
+    @property
+    def cell(self) -> Cell:
+        return RECURRENCES[self.op].cell
+
+    def tensors(self) -> Arguments:
+        """The tensors of the call.
 
         The lengths are in no order: T, 0, half of T, and any others.
         """
         generator = torch.Generator().manual_seed(0)
-        rows, bound = 3 * self.hidden_size, self.hidden_size**-0.5
+        cell, hidden, batch = self.cell, self.hidden_size, self.batch
+        leading = () if self.models is None else (self.models,)
+        rows, bound = cell.gates * hidden, hidden**-0.5
+        projected = self.proj_size or hidden
+        state = projected if cell.projects_state else hidden
+
+        def drawn(draw: Callable[..., Tensor], *shape: int) -> Tensor:
+            return draw((*leading, *shape), generator=generator, dtype=torch.float64)
 
         def normal(*shape: int) -> Tensor:
-            return torch.randn(shape, generator=generator, dtype=torch.float64).to(self.dtype)
+            return drawn(torch.randn, *shape).to(self.dtype)
 
         def uniform(*shape: int) -> Tensor:
-            drawn = torch.rand(shape, generator=generator, dtype=torch.float64)
-            return ((2 * drawn - 1) * bound).to(self.dtype)
+            return ((2 * drawn(torch.rand, *shape) - 1) * bound).to(self.dtype)
 
-        lengths = torch.randint(0, self.time + 1, (self.batch,), generator=generator)
-        lengths[:3] = torch.tensor([self.time, 0, (self.time + 1) // 2])[: self.batch]
-        return (
-            normal(self.time, self.batch, self.input_size),
-            normal(self.batch, self.hidden_size),
-            uniform(rows, self.input_size),
-            uniform(rows, self.hidden_size),
-            uniform(rows) if self.bias else None,
-            uniform(rows) if self.bias else None,
-            lengths if self.lengths else None,
-            torch.rand((self.time, self.batch), generator=generator) < 0.3 if self.resets else None,
-        )
+        def mask(rate: float, *shape: int) -> Tensor:
+            return (drawn(torch.rand, *shape) < rate).to(self.dtype)
+
+        found = {
+            "x": normal(self.time, batch, self.input_size),
+            "h0": normal(batch, state),
+            "w_ih": uniform(rows, self.input_size),
+            "w_hh": uniform(rows, projected),
+        }
+        if self.bias:
+            found |= {"b_ih": uniform(rows), "b_hh": uniform(rows)}
+        if cell.has_c:
+            found["c0"] = normal(batch, hidden)
+        if self.proj_size:
+            found["w_hr"] = uniform(self.proj_size, hidden)
+        if self.layer_norm:
+            found |= {"gain_ih": 1 + uniform(rows), "gain_hh": 1 + uniform(rows)}
+            if cell.has_c:
+                found |= {"gain_c": 1 + uniform(hidden), "bias_c": uniform(hidden)}
+        if self.fresh:
+            found["fresh_h"] = normal(batch, state)
+            if cell.has_c:
+                found["fresh_c"] = normal(batch, hidden)
+        if self.drop_h:
+            found["drop_h"] = mask(0.75, batch, projected) / 0.75
+        if self.drop_n:
+            found["drop_n"] = mask(0.75, batch, hidden) / 0.75
+        sizes = {"keep_h": state, "keep_c": hidden} if cell.has_c else {"keep_h": state}
+        for name, size in sizes.items():
+            if self.zoneout == "mask":
+                found[name] = mask(0.4, self.time, batch, size)
+            elif self.zoneout == "rate":
+                found[name] = torch.full((1, 1, 1), 0.25, dtype=self.dtype)
+        if self.lengths:
+            shape = (*leading, batch)
+            lengths = torch.randint(0, self.time + 1, shape, generator=generator)
+            some = torch.tensor([self.time, 0, (self.time + 1) // 2])
+            lengths[..., :3] = some[:batch]
+            found["lengths"] = lengths
+        if self.resets:
+            found["resets"] = drawn(torch.rand, self.time, batch) < 0.3
+        return Arguments(**found)
 
 
-def every_option(dtypes: Iterable[torch.dtype]) -> Iterator[GruCase]:
-    """One small case for each way to combine the options."""
-    for after, reverse, lengths, resets, bias in itertools.product((True, False), repeat=5):
-        for dtype in dtypes:
-            yield GruCase(
-                reset_after=after,
-                reverse=reverse,
-                lengths=lengths,
-                resets=resets,
-                bias=bias,
-                dtype=dtype,
-            )
+def every_option(op: str, dtypes: Iterable[torch.dtype]) -> Iterator[Case]:
+    """Small cases: every way to combine what is plain, and the options, alone, in pairs, all."""
+    plain = ("reverse", "lengths", "resets", "bias")
+    cell = RECURRENCES[op].cell
+    for variant, dtype in itertools.product(cell.variants, dtypes):
+        case = Case(op, variant, dtype=dtype)
+        for values in itertools.product((True, False), repeat=len(plain)):
+            yield replace(case, **dict(zip(plain, values, strict=True)))
+        options = _options(cell, variant)
+        several = [options[name] for name in options if name != "zoneout rate"]
+        both = itertools.combinations(options.values(), 2)
+        for chosen in [*([option] for option in options.values()), *both, several]:
+            changes = {name: value for option in chosen for name, value in option.items()}
+            some = replace(case, lengths=True, resets=True, **changes)
+            yield some
+            yield replace(some, reverse=True)
 
 
-def sizes_around_lanes() -> Iterator[GruCase]:
+def _options(cell: Cell, variant: str) -> dict[str, dict[str, Any]]:
+    """The options that make sense, as changes of a case."""
+    options: dict[str, tuple[str, dict[str, Any]]] = {
+        "models": ("", {"models": 2}),
+        "projection": ("w_hr", {"proj_size": 2}),
+        "layer norm": ("gain_hh", {"layer_norm": True}),
+        "recurrent dropout": ("drop_h", {"drop_h": True}),
+        "candidate dropout": ("drop_n", {"drop_n": True}),
+        "zoneout mask": ("keep_h", {"zoneout": "mask"}),
+        "zoneout rate": ("keep_h", {"zoneout": "rate"}),
+        "fresh state": ("fresh_h", {"fresh": True}),
+    }
+    refused = cell.refuses(variant)
+    return {name: change for name, (tensor, change) in options.items() if tensor not in refused}
+
+
+def sizes_around_lanes(op: str) -> Iterator[Case]:
     """Sizes just below, at and above the widths of vector registers and tiles."""
     for hidden, (time, batch, inputs) in itertools.product(
         (1, 7, 8, 15, 16, 17, 31, 33, 63, 64, 65, 97), ((1, 1, 1), (3, 5, 17), (7, 2, 3))
     ):
-        for after, reverse in itertools.product((True, False), repeat=2):
-            yield GruCase(time, batch, inputs, hidden, after, reverse, lengths=True, resets=True)
+        for variant, reverse in itertools.product(RECURRENCES[op].cell.variants, (True, False)):
+            case = Case(op, variant, time, batch, inputs, hidden, reverse=reverse)
+            yield replace(case, lengths=True, resets=True)
 
 
-def of_definition(case: GruCase, tensors: tuple[Any, ...], dtype: torch.dtype) -> Results:
-    """Output, final state and every gradient of the definition, computed in `dtype`."""
+def of_definition(case: Case, tensors: Arguments, dtype: torch.dtype) -> Results:
+    """Output, final states and every gradient of the definition, computed in `dtype`."""
+    tensors = tensors.map_floats(lambda t: t.to(dtype))
     leaves = {
-        name: tensor.to(dtype).detach().requires_grad_()
-        for name, tensor in zip(NAMES, tensors, strict=False)
+        name: tensor.detach().requires_grad_()
+        for name, tensor in zip(NAMES[:DIFFERENTIABLE], tensors, strict=False)
         if tensor is not None
     }
-    outputs = reference.gru_reference(
-        *(leaves.get(name) for name in NAMES),  # type: ignore[arg-type]
-        *tensors[6:],
-        reset_after=case.reset_after,
-        reverse=case.reverse,
-    )
-    cotangents = [t.to(dtype) for t in random_like([t.to(tensors[0].dtype) for t in outputs])]
-    output, final = (t.detach() for t in outputs)
-    return {"output": output, "final": final, **gradients(outputs, leaves, cotangents)}
+    outputs = definition(case.cell, tensors._replace(**leaves), case.variant, case.reverse)
+    cotangents = [t.to(dtype) for t in random_like([t.to(case.dtype) for t in outputs])]
+    names = ("output", "h", "c")
+    values = {name: t.detach() for name, t in zip(names, outputs, strict=False)}
+    return {**values, **gradients(outputs, leaves, cotangents)}
 
 
 def forward(
-    backend: Backend, case: GruCase, tensors: tuple[Any, ...], save: bool = True
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Output, final state and reserve, computed in poisoned memory."""
+    backend: Backend, case: Case, tensors: Arguments, save: bool = True
+) -> tuple[Tensor, ...]:
+    """Output, final states and reserve, computed in poisoned memory."""
     with poisoned_memory():
-        return backend.forward(*tensors, case.reset_after, case.reverse, save)
+        return backend.forward(tensors, case.variant, case.reverse, save)
 
 
 def of_backend(
     backend: Backend,
-    case: GruCase,
-    tensors: tuple[Any, ...],
-    backward: Callable[..., Any] | None = None,
+    case: Case,
+    tensors: Arguments,
+    backward: Callable[..., dict[str, Tensor]] | None = None,
     reserve: Tensor | None = None,
 ) -> Results:
     """The same of a backend, in poisoned memory; `backward` and `reserve` stand in for its own."""
-    output, final, own_reserve = forward(backend, case, tensors)
-    d_output, d_final = random_like([output, final])
+    output, *final, own_reserve = forward(backend, case, tensors)
+    d_output, *d_final = random_like([output, *final])
     with poisoned_memory():
         found = (backward or backend.backward)(
+            tensors,
             d_output,
-            d_final,
-            *tensors[:4],
-            *tensors[6:],
+            tuple(d_final),
             output,
             own_reserve if reserve is None else reserve,
-            case.reset_after,
+            case.variant,
             case.reverse,
             True,
         )
-    names = [f"d{name}" for name in NAMES]
-    return {"output": output, "final": final, **dict(zip(names, found, strict=True))}
+    values = dict(zip(("output", "h", "c"), (output, *final), strict=False))
+    return {**values, **{f"d{name}": gradient for name, gradient in found.items()}}
 
 
-def compare_all(case: GruCase, got: Results, clean: tuple[Any, ...] | None = None) -> None:
+def compare_all(case: Case, got: Results, clean: Arguments | None = None) -> None:
     """Compare results with the definition on the case's tensors, or on `clean` ones."""
     tensors = case.tensors() if clean is None else clean
     oracle = of_definition(case, tensors, torch.float64)
     plain = of_definition(case, tensors, case.dtype)
+    if got.keys() != oracle.keys():
+        raise AssertionError(f"{case} must give {sorted(oracle)}, got {sorted(got)}")
     for name, truth in oracle.items():
         compare(got[name], truth, plain[name], what=f"{name} of {case}")
 
 
-def runnable(backend: Backend, cases: Iterable[GruCase]) -> Iterator[GruCase]:
+class Subject(NamedTuple):
+    """A backend and the op that it is of."""
+
+    backend: Backend
+    op: str
+
+
+def runnable(backend: Backend, cases: Iterable[Case]) -> Iterator[Case]:
     """The cases to which the backend has no objection; AssertionError if it has to all."""
     objections: set[str] = set()
     ran = False
     for case in cases:
-        x, h0, *_, lengths, resets = case.tensors()
-        assert x is not None
-        assert h0 is not None
-        options = {"reset_after": case.reset_after, "reverse": case.reverse, "save": True}
-        reasons = backend.why_not(
-            GruCall.of(x, h0, lengths=lengths, resets=resets, **options)  # type: ignore[arg-type]
+        call = Call.of(
+            case.cell, case.tensors(), variant=case.variant, reverse=case.reverse, save=True
         )
+        reasons = backend.why_not(call)
         objections.update(reasons)
         if not reasons:
             ran = True
@@ -171,89 +253,100 @@ def runnable(backend: Backend, cases: Iterable[GruCase]) -> Iterator[GruCase]:
         raise AssertionError(f"{backend.name} ran no case: {'; '.join(sorted(objections))}")
 
 
-def every_option_equals_the_definition(backend: Backend) -> None:
+def every_option_equals_the_definition(subject: Subject) -> None:
     dtypes = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
-    for case in runnable(backend, every_option(dtypes)):
+    backend, op = subject
+    for case in runnable(backend, every_option(op, dtypes)):
         compare_all(case, of_backend(backend, case, case.tensors()))
 
 
-def every_size_equals_the_definition(backend: Backend) -> None:
-    for case in runnable(backend, sizes_around_lanes()):
+def every_size_equals_the_definition(subject: Subject) -> None:
+    backend, op = subject
+    for case in runnable(backend, sizes_around_lanes(op)):
         compare_all(case, of_backend(backend, case, case.tensors()))
 
 
-def empty_sizes_work(backend: Backend) -> None:
+def empty_sizes_work(subject: Subject) -> None:
+    backend, op = subject
     cases = [
         replace(case, time=time, batch=batch)
-        for case in every_option([torch.float32])
+        for case in every_option(op, [torch.float32])
         for time, batch in ((0, 3), (5, 0), (0, 0))
     ]
     for case in runnable(backend, cases):
         compare_all(case, of_backend(backend, case, case.tensors()))
 
 
-def padding_does_not_leak(backend: Backend) -> None:
-    cases = [case for case in every_option([torch.float32]) if case.lengths]
+def padding_does_not_leak(subject: Subject) -> None:
+    backend, op = subject
+    cases = [case for case in every_option(op, [torch.float32]) if case.lengths]
     for case in runnable(backend, cases):
-        x, *others, lengths, resets = case.tensors()
-        assert x is not None
-        assert lengths is not None
-        padding = torch.arange(case.time)[:, None] >= lengths
-        if resets is not None:
-            resets = resets | padding
-        clean = (x, *others, lengths, resets)
-        dirty = (x.masked_fill(padding[..., None], torch.nan), *others, lengths, resets)
-        got = of_backend(backend, case, dirty)
-        compare_all(case, got, clean)
-        for name in ("output", "dx"):
-            if got[name][padding].count_nonzero():
-                raise AssertionError(f"{name} of {case} must be zero in the padding")
+        clean = case.tensors()
+        assert clean.lengths is not None
+        padding = torch.arange(case.time)[:, None] >= clean.lengths.unsqueeze(-2)
+        if clean.resets is not None:
+            clean = clean._replace(resets=clean.resets | padding)
+        for filling in (torch.nan, torch.inf):
+            x = clean.x.masked_fill(padding[..., None], filling)
+            got = of_backend(backend, case, clean._replace(x=x))
+            compare_all(case, got, clean)
+            for name in ("output", "dx"):
+                if got[name][padding].count_nonzero():
+                    raise AssertionError(f"{name} of {case} must be zero in the padding")
 
 
-def lengths_beyond_the_ends_act_as_the_ends(backend: Backend) -> None:
-    for case in runnable(backend, every_option([torch.float32])):
-        *others, _, resets = case.tensors()
-        beyond = torch.tensor([case.time + 3, -2, 1])
-        got = of_backend(backend, case, (*others, beyond, resets))
-        compare_all(case, got, (*others, beyond.clamp(0, case.time), resets))
+def lengths_beyond_the_ends_act_as_the_ends(subject: Subject) -> None:
+    backend, op = subject
+    for case in runnable(backend, every_option(op, [torch.float32])):
+        tensors = case.tensors()
+        beyond = torch.tensor([case.time + 3, -2, 1]).expand((*tensors.x.shape[:-3], 3))
+        got = of_backend(backend, case, tensors._replace(lengths=beyond))
+        compare_all(case, got, tensors._replace(lengths=beyond.clamp(0, case.time)))
 
 
-def strides_do_not_matter(backend: Backend) -> None:
-    for case in runnable(backend, every_option([torch.float32])):
-        strided = tuple(
-            tensor if tensor is None else _with_other_strides(tensor) for tensor in case.tensors()
-        )
+def strides_do_not_matter(subject: Subject) -> None:
+    backend, op = subject
+    for case in runnable(backend, every_option(op, [torch.float32])):
+        tensors = case.tensors()
+        strided = Arguments(*(None if t is None else _with_other_strides(t) for t in tensors))  # type: ignore[arg-type]
         compare_all(case, of_backend(backend, case, strided))
 
 
-def the_reserve_is_as_the_contract_says(backend: Backend) -> None:
+def the_reserve_is_as_the_contract_says(subject: Subject) -> None:
     """Its shape and dtype; the reference's backward reads it; the backend reads the reference's."""
-    for case in runnable(backend, every_option([torch.float32, torch.bfloat16])):
+    backend, op = subject
+    reference = RECURRENCES[op].backends[-1]
+    for case in runnable(backend, every_option(op, [torch.float32, torch.bfloat16])):
         tensors = case.tensors()
-        reserve = forward(backend, case, tensors)[2]
-        wanted = (RESERVED, case.time, case.batch, case.hidden_size), compute_dtype(case.dtype)
+        reserve = forward(backend, case, tensors)[-1]
+        shape = (len(slots(case.cell, tensors)), *tensors.x.shape[:-1], case.hidden_size)
+        wanted = shape, compute_dtype(case.dtype)
         if (tuple(reserve.shape), reserve.dtype) != wanted:
             got = tuple(reserve.shape), reserve.dtype
             raise AssertionError(f"the reserve of {case} must be {wanted}, got {got}")
         compare_all(case, of_backend(backend, case, tensors, backward=reference.backward))
-        theirs = reference.forward(*tensors, case.reset_after, case.reverse, True)[2]  # type: ignore[arg-type]
+        theirs = reference.forward(tensors, case.variant, case.reverse, True)[-1]
         compare_all(case, of_backend(backend, case, tensors, reserve=theirs))
 
 
-def without_saving_nothing_is_kept(backend: Backend) -> None:
-    for case in runnable(backend, every_option([torch.float32])):
+def without_saving_nothing_is_kept(subject: Subject) -> None:
+    backend, op = subject
+    for case in runnable(backend, every_option(op, [torch.float32])):
         tensors = case.tensors()
-        saved = forward(backend, case, tensors)
-        output, final, reserve = forward(backend, case, tensors, save=False)
+        *saved, _ = forward(backend, case, tensors)
+        *results, reserve = forward(backend, case, tensors, save=False)
         if reserve.numel():
             raise AssertionError(f"without saving the reserve must be empty, got {reserve.shape}")
-        compare(output, saved[0], saved[0], what=f"output of {case} without saving")
-        compare(final, saved[1], saved[1], what=f"final of {case} without saving")
+        for index, (result, wanted) in enumerate(zip(results, saved, strict=True)):
+            compare(result, wanted, wanted, what=f"result {index} of {case} without saving")
 
 
-def arguments_are_left_alone(backend: Backend) -> None:
+def arguments_are_left_alone(subject: Subject) -> None:
     """Arguments keep their values, and no result is one of them."""
-    cases = [replace(case, time=time) for case in every_option([torch.float32]) for time in (0, 5)]
+    backend, op = subject
+    cases = [
+        replace(case, time=time) for case in every_option(op, [torch.float32]) for time in (0, 5)
+    ]
     for case in runnable(backend, cases):
         tensors = case.tensors()
         got = of_backend(backend, case, tensors)
@@ -267,40 +360,38 @@ def arguments_are_left_alone(backend: Backend) -> None:
                     raise AssertionError(f"{name} of {case} is an argument, handed back")
 
 
-def an_unwanted_dx_is_empty(backend: Backend) -> None:
-    for case in runnable(backend, every_option([torch.float32])):
+def an_unwanted_dx_is_left_out(subject: Subject) -> None:
+    backend, op = subject
+    for case in runnable(backend, every_option(op, [torch.float32])):
 
-        def without_dx(*arguments: Any) -> tuple[Tensor, ...]:
-            dx, *others = backend.backward(*arguments[:-1], False)
-            if dx.numel():
-                raise AssertionError(f"a dx nobody wants must be empty, got {list(dx.shape)}")
-            return (case.tensors()[0], *others)  # type: ignore[return-value]  # noqa: B023
+        def without_dx(*arguments: Any) -> dict[str, Tensor]:
+            found = backend.backward(*arguments[:-1], False)
+            if "x" in found:
+                raise AssertionError("a dx nobody wants must be left out")
+            return found
 
-        got = of_backend(backend, case, case.tensors(), backward=without_dx)
         full = of_backend(backend, case, case.tensors())
+        got = of_backend(backend, case, case.tensors(), backward=without_dx)
         compare_all(case, {**got, "dx": full["dx"]})
 
 
-_CHECKS: dict[str, tuple[Check, ...]] = {
-    "gru": (
-        every_option_equals_the_definition,
-        every_size_equals_the_definition,
-        empty_sizes_work,
-        padding_does_not_leak,
-        lengths_beyond_the_ends_act_as_the_ends,
-        strides_do_not_matter,
-        the_reserve_is_as_the_contract_says,
-        without_saving_nothing_is_kept,
-        arguments_are_left_alone,
-        an_unwanted_dx_is_empty,
-    )
-}
+_CHECKS: tuple[Check, ...] = (
+    every_option_equals_the_definition,
+    every_size_equals_the_definition,
+    empty_sizes_work,
+    padding_does_not_leak,
+    lengths_beyond_the_ends_act_as_the_ends,
+    strides_do_not_matter,
+    the_reserve_is_as_the_contract_says,
+    without_saving_nothing_is_kept,
+    arguments_are_left_alone,
+    an_unwanted_dx_is_left_out,
+)
 
 
-def backend_checks(op: str = "gru") -> tuple[Check, ...]:
-    """The checks of a backend of `op`, each a function of the backend."""
-    check({"op": op}, {"op": one_of(*_CHECKS)})
-    return _CHECKS[op]
+def backend_checks() -> tuple[Check, ...]:
+    """The checks of a backend, each a function of a Subject: the backend and the name of its op."""
+    return _CHECKS
 
 
 def check_backend(backend: Backend, op: str = "gru") -> None:
@@ -308,7 +399,8 @@ def check_backend(backend: Backend, op: str = "gru") -> None:
 
     Memory is poisoned with NaN meanwhile. Calls to which the backend objects are left out.
     """
-    run(backend_checks(op), backend)
+    check({"op": op}, {"op": one_of(*RECURRENCES)})
+    run(backend_checks(), Subject(backend, op))
 
 
 def _with_other_strides(tensor: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from grukit.ops.gru.contract import compute_dtype
+from grukit.ops.contract import compute_dtype
 
 FACTOR = 3.0
 """By how much the error may exceed that of the plain version."""

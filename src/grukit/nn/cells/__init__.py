@@ -1,5 +1,7 @@
 """Cells know one step."""
 
 from grukit.nn.cells.gru import GRUCell
+from grukit.nn.cells.lstm import LSTMCell
+from grukit.nn.cells.rnn import RNNCell
 
-__all__ = ["GRUCell"]
+__all__ = ["GRUCell", "LSTMCell", "RNNCell"]

@@ -1,0 +1,174 @@
+"""The arguments of layers and cells: their checks, with torch's types of error, and their repr."""
+
+from __future__ import annotations
+
+import numbers
+import warnings
+from collections.abc import Sequence
+from typing import Any, TypedDict
+
+import torch
+from torch import Tensor
+
+from grukit.core.errors import ParameterError, must_be
+from grukit.core.rules import check, integer, number, optional
+from grukit.ops.cell import Cell
+
+
+class Options(TypedDict, total=False):
+    """What every layer and cell takes beyond torch's arguments."""
+
+    layer_norm: bool
+    zoneout: float | tuple[float, float]
+    recurrent_dropout: float
+    candidate_dropout: float
+    learned_state: bool
+
+
+class CellOptions(Options, total=False):
+    """What every cell takes."""
+
+    proj_size: int
+    input_dropout: float
+
+
+class LayerOptions(Options, total=False):
+    """What every layer takes."""
+
+    input_dropout: float | Sequence[float]
+    residual: bool
+    models: int | None
+    backend: str | None
+
+
+def check_flags(**flags: Any) -> None:
+    """Raise TypeError, as torch does, for a flag that is not a bool."""
+    for name, value in flags.items():
+        if not isinstance(value, bool):
+            raise TypeError(f"{name} should be of type bool, got: {type(value).__name__}")
+
+
+def check_size(name: str, value: Any) -> None:
+    """Raise, as torch does, unless the value is an integer above zero."""
+    if not isinstance(value, int):
+        raise TypeError(f"{name} should be of type int, got: {type(value).__name__}")
+    if value <= 0:
+        raise ValueError(f"{name} must be greater than zero, got {value}")
+
+
+def check_proj_size(proj_size: Any, hidden_size: int) -> None:
+    """Raise ValueError, as torch does, unless 0 <= proj_size < hidden_size."""
+    if proj_size < 0:
+        raise ValueError(
+            "proj_size should be a positive integer or zero to disable projections, "
+            f"got {proj_size}"
+        )
+    if proj_size >= hidden_size:
+        raise ValueError(f"proj_size has to be smaller than hidden_size, got {proj_size}")
+
+
+def hidden_sizes(hidden_size: Any, num_layers: Any) -> tuple[int, ...]:
+    """One size for each layer."""
+    if isinstance(hidden_size, (list, tuple)):
+        for size in hidden_size:
+            check_size("hidden_size", size)
+        if not hidden_size or num_layers not in (1, len(hidden_size)):
+            wanted = f"{len(hidden_size)}, the number of hidden sizes"
+            raise ParameterError(must_be("num_layers", wanted, num_layers))
+        return tuple(hidden_size)
+    check_size("hidden_size", hidden_size)
+    if num_layers <= 0:
+        raise ValueError(f"num_layers must be greater than zero, got {num_layers}")
+    return (hidden_size,) * num_layers
+
+
+def check_dropout(dropout: Any, num_layers: int) -> None:
+    """The checks and the warning of torch."""
+    is_number = isinstance(dropout, numbers.Real) and not isinstance(dropout, bool)
+    if not is_number or not 0 <= float(dropout) <= 1:
+        raise ValueError(
+            "dropout should be a number in range [0, 1] representing the probability of an "
+            f"element being zeroed, got {dropout!r}"
+        )
+    if dropout and num_layers == 1:
+        warnings.warn(
+            "dropout acts between layers, so a non-zero dropout expects num_layers greater "
+            f"than 1, but got dropout={dropout} and num_layers={num_layers}",
+            stacklevel=4,
+        )
+
+
+def check_rates(**rates: Any) -> None:
+    """Raise ParameterError unless each is a probability."""
+    for name, rate in rates.items():
+        check({name: rate}, {name: number(at_least=0)})
+        if rate > 1:
+            raise ParameterError(must_be(name, "from 0 to 1", rate))
+
+
+def zoneout_rates(cell: Cell, zoneout: Any) -> tuple[float, ...]:
+    """The rate of each state."""
+    rates = zoneout if isinstance(zoneout, (list, tuple)) else (zoneout,) * (1 + cell.has_c)
+    if len(rates) != 1 + cell.has_c:
+        wanted = "a number, or a pair (hidden, cell)" if cell.has_c else "a number"
+        raise ParameterError(must_be("zoneout", wanted, zoneout))
+    for rate in rates:
+        check_rates(zoneout=rate)
+    return tuple(float(rate) for rate in rates)
+
+
+def input_rates(input_dropout: Any, num_layers: int) -> tuple[float, ...]:
+    """The rate of each layer."""
+    several = isinstance(input_dropout, (list, tuple))
+    rates = tuple(input_dropout) if several else (input_dropout,) * num_layers
+    if len(rates) != num_layers:
+        wanted = f"a number, or one for each of {num_layers} layers"
+        raise ParameterError(must_be("input_dropout", wanted, input_dropout))
+    for rate in rates:
+        check_rates(input_dropout=rate)
+    return tuple(float(rate) for rate in rates)
+
+
+def check_models(models: Any) -> None:
+    """Raise ParameterError unless it is None or a count."""
+    check({"models": models}, {"models": optional(integer(at_least=1))})
+
+
+def check_sense(cell: Cell, variant: str, **options: tuple[Any, str]) -> None:
+    """Raise ParameterError for an option that is set though its tensor makes no sense."""
+    for name, (value, tensor) in options.items():
+        if value and tensor in cell.refuses(variant):
+            what = f"{cell.name.upper()} {variant}".strip()
+            raise ParameterError(must_be(name, f"off for {what}", value))
+
+
+def checked_lengths(lengths: Tensor | Sequence[int], x: Tensor) -> Tensor:
+    """Lengths as int64 on the device of x; values are checked where that costs no wait."""
+    time, batch = x.shape[-3:-1]
+    lengths = torch.as_tensor(lengths)
+    shapes = [(batch,), (*x.shape[:-3], batch)]
+    if lengths.shape not in shapes or lengths.is_floating_point() or lengths.dtype == torch.bool:
+        got = (list(lengths.shape), lengths.dtype)
+        raise ParameterError(must_be("lengths", f"integers of shape [{batch}]", got))
+    readable = (
+        lengths.device.type == "cpu"
+        and not torch.compiler.is_compiling()
+        and not torch._C._are_functorch_transforms_active()
+    )
+    if readable and batch and not (int(lengths.min()) >= 0 and int(lengths.max()) <= time):
+        raise ParameterError(must_be("lengths", f"from 0 to T = {time}", lengths.tolist()))
+    lengths = lengths.to(device=x.device, dtype=torch.int64)
+    return lengths.expand(*x.shape[:-3], batch)
+
+
+def describe(**settings: tuple[Any, Any]) -> str:
+    """The settings (value, default) that are not at their default, for a repr."""
+    return "".join(
+        f", {name}={value}" for name, (value, default) in settings.items() if value != default
+    )
+
+
+def check_nonlinearity(nonlinearity: Any) -> None:
+    """Raise ValueError, as torch does, for another than tanh and relu."""
+    if nonlinearity not in ("tanh", "relu"):
+        raise ValueError(f"Unknown nonlinearity {nonlinearity!r}. Select from 'tanh' or 'relu'.")

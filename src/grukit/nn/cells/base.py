@@ -1,0 +1,211 @@
+"""What every recurrent cell is: one step, with parameters of its own."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from grukit.core.errors import ParameterError
+from grukit.nn import parameters
+from grukit.nn.arguments import (
+    check_flags,
+    check_proj_size,
+    check_rates,
+    check_sense,
+    describe,
+    zoneout_rates,
+)
+from grukit.nn.masks import Masks, drop_mask, zoneout_mask
+from grukit.ops.recurrence import Recurrence
+from grukit.ops.transforms import autocast_dtype
+
+
+class RecurrentCell(nn.Module):
+    """A cell in the manner of torch.nn.GRUCell; GRUCell, LSTMCell and RNNCell are its kinds."""
+
+    recurrence: ClassVar[Recurrence]
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+        *,
+        variant: str | None = None,
+        proj_size: int = 0,
+        layer_norm: bool = False,
+        zoneout: float | tuple[float, float] = 0.0,
+        recurrent_dropout: float = 0.0,
+        candidate_dropout: float = 0.0,
+        input_dropout: float = 0.0,
+        learned_state: bool = False,
+    ) -> None:
+        super().__init__()
+        cell = self.recurrence.cell
+        self._variant = next(iter(cell.variants)) if variant is None else variant
+        check_flags(layer_norm=layer_norm, learned_state=learned_state)
+        check_rates(
+            recurrent_dropout=recurrent_dropout,
+            candidate_dropout=candidate_dropout,
+            input_dropout=input_dropout,
+        )
+        if proj_size:
+            check_proj_size(proj_size, hidden_size)
+        check_sense(
+            cell,
+            self._variant,
+            proj_size=(proj_size, "w_hr"),
+            candidate_dropout=(candidate_dropout, "drop_n"),
+        )
+        self.input_size = input_size
+        self.hidden_size = hidden_size
+        self.bias = bias
+        self.proj_size = proj_size
+        self.layer_norm = layer_norm
+        self.zoneout = zoneout
+        self.recurrent_dropout = float(recurrent_dropout)
+        self.candidate_dropout = float(candidate_dropout)
+        self.input_dropout = float(input_dropout)
+        self.learned_state = learned_state
+        self._zoneout = zoneout_rates(cell, zoneout)
+        shapes = parameters.shapes(
+            cell,
+            input_size,
+            hidden_size,
+            proj_size=proj_size,
+            bias=bias,
+            layer_norm=layer_norm,
+            learned_state=learned_state,
+        )
+        parameters.register(self, shapes, device=device, dtype=dtype)
+        if not bias:
+            self.register_parameter("bias_ih", None)
+            self.register_parameter("bias_hh", None)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw weights and biases from U(-1/sqrt(H), 1/sqrt(H)), as torch does.
+
+        Gains of layer norm are one, its shift of the cell and the learned states zero.
+        """
+        parameters.reset(self, self.hidden_size)
+
+    @property
+    def gates(self) -> int:
+        """The number of gates, of hidden_size rows each."""
+        return self.recurrence.cell.gates
+
+    def masks(self, batch: int) -> Masks:
+        """The dropout masks of one sequence of so many rows, for all of its steps.
+
+        In eval mode, and for rates of zero, there is nothing to drop, and they are None.
+        """
+        like, projected = next(self.parameters()), self.proj_size or self.hidden_size
+        sizes = {
+            "input": (self.input_dropout, self.input_size),
+            "recurrent": (self.recurrent_dropout, projected),
+            "candidate": (self.candidate_dropout, self.hidden_size),
+        }
+        return Masks(
+            **{
+                name: drop_mask(like, (batch, size), rate)
+                for name, (rate, size) in sizes.items()
+                if rate and self.training
+            }
+        )
+
+    def forward(self, input: Tensor, hx: Any = None, masks: Masks | None = None) -> Any:
+        """The next state [B, H] or [H] from an input [B, I] or [I] and a state.
+
+        hx: [B, H] or [H], for an LSTM a pair; zero, or the learned state, if None.
+        masks: those of this sequence, from ``masks(batch)``; needed in training mode if the cell
+            has dropout, since they are the same for all steps.
+
+        Raises ValueError for a wrong number of dimensions or masks that are missing, RuntimeError
+        for wrong sizes or dtypes.
+        """
+        name = type(self).__name__
+        if input.dim() not in (1, 2):
+            raise ValueError(f"{name}: Expected input to be 1D or 2D, got {input.dim()}D instead")
+        batched = input.dim() == 2
+        x = input if batched else input[None]
+        if input.shape[-1] != self.input_size:
+            raise RuntimeError(
+                f"input has inconsistent input_size: got {input.shape[-1]} "
+                f"expected {self.input_size}"
+            )
+        states = self._states(x, hx, batched)
+        for what, tensor in {"input": x, "hx": states[0]}.items():
+            if tensor.dtype != self.weight_ih.dtype and autocast_dtype(x) is None:
+                raise RuntimeError(
+                    f"{what} must be {self.weight_ih.dtype}, as the weights, got {tensor.dtype}"
+                )
+        masks = self._checked(masks)
+        given: dict[str, Any] = parameters.weights(self) | dict(zip(("h0", "c0"), states, strict=False))
+        for index, rate in enumerate(self._zoneout):
+            if rate:
+                shape = (1, *states[index].shape)
+                mask = zoneout_mask(x, shape, rate, self.training)
+                given[("keep_h", "keep_c")[index]] = mask
+        _, *final = self.recurrence(
+            (x if masks.input is None else x * masks.input)[None],
+            **given,
+            drop_h=masks.recurrent,
+            drop_n=masks.candidate,
+            variant=self._variant,
+        )
+        state = tuple(final if batched else (t[0] for t in final))
+        return state if self.recurrence.cell.has_c else state[0]
+
+    def extra_repr(self) -> str:
+        return f"{self.input_size}, {self.hidden_size}" + describe(
+            bias=(self.bias, True),
+            **self._own_settings(),
+            proj_size=(self.proj_size, 0),
+            layer_norm=(self.layer_norm, False),
+            zoneout=(self.zoneout, 0.0),
+            recurrent_dropout=(self.recurrent_dropout, 0.0),
+            candidate_dropout=(self.candidate_dropout, 0.0),
+            input_dropout=(self.input_dropout, 0.0),
+            learned_state=(self.learned_state, False),
+        )
+
+    def _own_settings(self) -> dict[str, tuple[Any, Any]]:
+        """The settings that only this kind has, with their defaults, for the repr."""
+        return {}
+
+    def _checked(self, masks: Masks | None) -> Masks:
+        drops = self.recurrent_dropout or self.candidate_dropout or self.input_dropout
+        if masks is None and drops and self.training:
+            raise ParameterError(
+                "masks must be given in training mode, since a sequence has the same for all its "
+                "steps: draw them once with masks(batch)"
+            )
+        return masks or Masks()
+
+    def _states(self, x: Tensor, hx: Any, batched: bool) -> tuple[Tensor, ...]:
+        """The states [B, H], after torch's checks."""
+        cell, name = self.recurrence.cell, type(self).__name__
+        projected = self.proj_size or self.hidden_size
+        sizes = [projected if cell.projects_state else self.hidden_size]
+        sizes += [self.hidden_size] * cell.has_c
+        if hx is None:
+            if self.learned_state:
+                return tuple(parameters.first_states(self, cell, x.shape[0]))
+            return tuple(x.new_zeros((x.shape[0], size)) for size in sizes)
+        given = tuple(hx) if cell.has_c else (hx,)
+        if len(given) != len(sizes):
+            raise ValueError(f"{name}: Expected hx to be a pair (h, c), got {len(given)} tensors")
+        for h in given:
+            if h.dim() not in (1, 2):
+                raise ValueError(f"{name}: Expected hidden to be 1D or 2D, got {h.dim()}D instead")
+        states = given if batched else tuple(h[None] for h in given)
+        for h, size in zip(states, sizes, strict=True):
+            if h.dim() != 2 or h.shape[0] != x.shape[0] or h.shape[1] != size:
+                raise RuntimeError(
+                    f"Expected hidden size {(x.shape[0], size)}, got {list(h.shape)}"
+                )
+        return states

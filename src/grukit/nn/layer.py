@@ -1,0 +1,529 @@
+"""What every recurrent layer is: a cell stacked, in one or both directions, over sequences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import dropout
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+
+from grukit.core.errors import ParameterError, must_be
+from grukit.nn import parameters
+from grukit.nn.arguments import (
+    check_dropout,
+    check_flags,
+    check_models,
+    check_proj_size,
+    check_rates,
+    check_sense,
+    check_size,
+    checked_lengths,
+    describe,
+    hidden_sizes,
+    input_rates,
+    zoneout_rates,
+)
+from grukit.nn.masks import drop_mask, zoneout_mask
+from grukit.ops.recurrence import Recurrence
+from grukit.ops.transforms import autocast_dtype
+
+States = tuple[Tensor, ...]
+"""h, or h and c, of one layer and direction."""
+
+
+class Layer(nn.Module):
+    """A recurrent layer in the manner of torch.nn.GRU; GRU, LSTM and RNN are its kinds.
+
+    A kind names its recurrence and, as `Trace`, what its trace holds; everything else follows.
+    """
+
+    recurrence: ClassVar[Recurrence]
+    Trace: ClassVar[Any]
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int | Sequence[int],
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
+        device: Any = None,
+        dtype: Any = None,
+        *,
+        variant: str | None = None,
+        layer_norm: bool = False,
+        zoneout: float | tuple[float, float] = 0.0,
+        recurrent_dropout: float = 0.0,
+        candidate_dropout: float = 0.0,
+        input_dropout: float | Sequence[float] = 0.0,
+        learned_state: bool = False,
+        residual: bool = False,
+        models: int | None = None,
+        backend: str | None = None,
+    ) -> None:
+        super().__init__()
+        cell = self.recurrence.cell
+        check_size("input_size", input_size)
+        self._sizes = hidden_sizes(hidden_size, num_layers)
+        check_dropout(dropout, len(self._sizes))
+        check_flags(
+            bias=bias,
+            batch_first=batch_first,
+            layer_norm=layer_norm,
+            learned_state=learned_state,
+            residual=residual,
+        )
+        check_proj_size(proj_size, min(self._sizes))
+        check_rates(recurrent_dropout=recurrent_dropout, candidate_dropout=candidate_dropout)
+        check_models(models)
+        self._variant = next(iter(cell.variants)) if variant is None else variant
+        check_sense(
+            cell,
+            self._variant,
+            proj_size=(proj_size, "w_hr"),
+            candidate_dropout=(candidate_dropout, "drop_n"),
+        )
+        if residual and len(set(self._sizes)) > 1 and not proj_size:
+            raise ParameterError(must_be("residual", "off for layers of other sizes", self._sizes))
+        self.input_size = input_size
+        self.hidden_size = hidden_size if isinstance(hidden_size, int) else tuple(hidden_size)
+        self.num_layers = len(self._sizes)
+        self.bias = bias
+        self.batch_first = batch_first
+        self.dropout = float(dropout)
+        self.bidirectional = bidirectional
+        self.proj_size = proj_size
+        self.layer_norm = layer_norm
+        self.zoneout = zoneout
+        self.recurrent_dropout = float(recurrent_dropout)
+        self.candidate_dropout = float(candidate_dropout)
+        self.input_dropout = input_dropout
+        self.learned_state = learned_state
+        self.residual = residual
+        self.models = models
+        self.backend = backend
+        self._zoneout = zoneout_rates(cell, zoneout)
+        self._input_dropout = input_rates(input_dropout, self.num_layers)
+
+        for layer, size in enumerate(self._sizes):
+            shapes = parameters.shapes(
+                cell,
+                input_size if layer == 0 else self._output_size(layer - 1) * self._directions,
+                size,
+                proj_size=proj_size,
+                bias=bias,
+                layer_norm=layer_norm,
+                learned_state=learned_state,
+            )
+            for reverse in self._reverses:
+                suffix = _suffix(layer, reverse)
+                parameters.register(self, shapes, suffix, models, device=device, dtype=dtype)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw weights and biases from U(-1/sqrt(H), 1/sqrt(H)), as torch does.
+
+        Gains of layer norm are one, its shift of the cell and the learned states zero.
+        """
+        for layer, size in enumerate(self._sizes):
+            for reverse in self._reverses:
+                parameters.reset(self, size, _suffix(layer, reverse))
+
+    def flatten_parameters(self) -> None:
+        """Nothing to do; here for code written for torch.nn."""
+
+    @property
+    def gates(self) -> int:
+        """The number of gates, of hidden_size rows each."""
+        return self.recurrence.cell.gates
+
+    @property
+    def all_weights(self) -> list[list[nn.Parameter]]:
+        """The weights of each layer and direction, in torch's order."""
+        return [
+            [weight for weight in self._weights(layer, reverse).values() if weight is not None]  # type: ignore[misc]
+            for layer in range(self.num_layers)
+            for reverse in self._reverses
+        ]
+
+    def forward(
+        self,
+        input: Any,
+        hx: Any = None,
+        *,
+        lengths: Tensor | Sequence[int] | None = None,
+        resets: Tensor | None = None,
+    ) -> Any:
+        """Output of the last layer at every step, and the final state of every layer.
+
+        input: [T, B, I], [B, T, I] with ``batch_first``, [T, I] unbatched, or a
+            PackedSequence. T and B may be 0. With ``models`` [K, T, B, I] or [K, B, T, I], or
+            one input [T, B, I] or [B, T, I] for all models.
+        hx: state before the first step [L * D, B, H] ([L * D, H] unbatched; a model axis
+            before). If None it is zero, or the learned state. With one hidden size per layer a
+            tuple with [D, B, H] for each.
+        lengths: [B], in any order and on any device, how many steps of each sequence count;
+            0 is allowed. Output past a length is zero, the final state that at the length.
+        resets: bool, [T, B] ([B, T], [T] as the input): a new sequence starts at this step,
+            from a fresh state. With these several sequences lie end to end in one row.
+
+        Returns output [T, B, D * H], laid out as the input, and the final state, as hx. Raises
+        ValueError or RuntimeError, as torch.nn, for arguments that do not fit.
+        """
+        if isinstance(input, PackedSequence):
+            if lengths is not None or resets is not None:
+                raise ParameterError("lengths and resets must be None for a PackedSequence")
+            return self._forward_packed(input, hx)
+        x, states, lengths, resets = self._time_major(input, hx, lengths, resets)
+        output, finals = self._run(x, states, lengths, resets, self.training)
+        final = self._joined(finals)
+        if self.models is None and input.dim() == 2:
+            return output[:, 0], _map(final, lambda t: t[:, 0])
+        return (output.transpose(-3, -2) if self.batch_first else output), final
+
+    @torch.no_grad()
+    def step(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+        """One step of a stream: the output [B, H] and the state after it.
+
+        x: [B, I], or [I] unbatched; with ``models`` [K, B, I].
+        state: what the step before gave, or ``forward``; as hx there.
+
+        As in eval mode, whatever the mode, and without a graph. Step by step this gives what
+        ``forward`` gives for the sequence. Raises ParameterError if the layer is bidirectional.
+        """
+        if self.bidirectional:
+            raise ParameterError("step must be of a layer in one direction, got a bidirectional")
+        unbatched = x.dim() == 1
+        if unbatched:
+            x, state = x[None], _map(state, lambda t: t[:, None])
+        states = self._states(x.unsqueeze(-3), state, batch=x.shape[-2])
+        keeps = self._keeps(x, (), training=False)
+        finals = []
+        for layer in range(self.num_layers):
+            given = dict(zip(("h0", "c0"), states[layer], strict=False))
+            weights = self._weights(layer, False)
+            output, final = self.recurrence.step(
+                x, **given, **weights, **keeps, variant=self._variant
+            )
+            x = output + x if self.residual and layer else output
+            finals.append(final)
+        final = self._joined(finals)
+        return (x[0], _map(final, lambda t: t[:, 0])) if unbatched else (x, final)
+
+    def trace(
+        self,
+        input: Tensor,
+        hx: Any = None,
+        *,
+        layer: int = 0,
+        reverse: bool = False,
+        lengths: Tensor | Sequence[int] | None = None,
+        resets: Tensor | None = None,
+    ) -> Any:
+        """Gates and states of one layer and direction at every step.
+
+        Takes the arguments of ``forward``, except a PackedSequence, and computes as in eval
+        mode; each part of the record is [T, B, H], laid out as the input. Raises
+        ParameterError if there is no such layer or direction.
+        """
+        if isinstance(input, PackedSequence):
+            raise ParameterError("input must be padded, with lengths=, got a PackedSequence")
+        if not 0 <= layer < self.num_layers:
+            raise ParameterError(must_be("layer", f"from 0 to {self.num_layers - 1}", layer))
+        if reverse not in self._reverses:
+            raise ParameterError(must_be("reverse", "False for one direction", reverse))
+        x, states, lengths, resets = self._time_major(input, hx, lengths, resets)
+        for below in range(layer):
+            x, _ = self._run_layer(below, x, states, lengths, resets, training=False)
+        given = self._given(layer, reverse, x, states, lengths, resets, training=False)
+        parts = self.recurrence.trace(x, **given, variant=self._variant, reverse=reverse)
+        names: dict[Any, str] = {"hidden": "h", "cell": "c"}
+        traced = self.Trace(*(parts[names.get(name, name)] for name in self.Trace._fields))
+        if self.models is None and input.dim() == 2:
+            return self.Trace(*(part[:, 0] for part in traced))
+        if self.batch_first:
+            return self.Trace(*(part.transpose(-3, -2) for part in traced))
+        return traced
+
+    def extra_repr(self) -> str:
+        return f"{self.input_size}, {self.hidden_size}" + describe(
+            proj_size=(self.proj_size, 0),
+            num_layers=(self.num_layers if isinstance(self.hidden_size, int) else 1, 1),
+            bias=(self.bias, True),
+            batch_first=(self.batch_first, False),
+            dropout=(self.dropout, 0.0),
+            bidirectional=(self.bidirectional, False),
+            **self._own_settings(),
+            layer_norm=(self.layer_norm, False),
+            zoneout=(self.zoneout, 0.0),
+            recurrent_dropout=(self.recurrent_dropout, 0.0),
+            candidate_dropout=(self.candidate_dropout, 0.0),
+            input_dropout=(self.input_dropout, 0.0),
+            learned_state=(self.learned_state, False),
+            residual=(self.residual, False),
+            models=(self.models, None),
+            backend=(self.backend, None),
+        )
+
+    def _own_settings(self) -> dict[str, tuple[Any, Any]]:
+        """The settings that only this kind has, with their defaults, for the repr."""
+        return {}
+
+    @property
+    def _directions(self) -> int:
+        return 2 if self.bidirectional else 1
+
+    @property
+    def _reverses(self) -> tuple[bool, ...]:
+        return (False, True) if self.bidirectional else (False,)
+
+    def _output_size(self, layer: int) -> int:
+        return self.proj_size or self._sizes[layer]
+
+    def _state_sizes(self, layer: int) -> tuple[int, ...]:
+        cell, size = self.recurrence.cell, self._sizes[layer]
+        h = self._output_size(layer) if cell.projects_state else size
+        return (h, size) if cell.has_c else (h,)
+
+    def _weights(self, layer: int, reverse: bool) -> dict[str, Any]:
+        return parameters.weights(self, _suffix(layer, reverse))
+
+    def _run(
+        self,
+        x: Tensor,
+        states: list[States],
+        lengths: Tensor | None,
+        resets: Tensor | None,
+        training: bool,
+    ) -> tuple[Tensor, list[States]]:
+        finals = []
+        for layer in range(self.num_layers):
+            x, ends = self._run_layer(layer, x, states, lengths, resets, training)
+            finals += ends
+            if layer < self.num_layers - 1:
+                x = dropout(x, self.dropout, training)
+        return x, finals
+
+    def _run_layer(
+        self,
+        layer: int,
+        x: Tensor,
+        states: list[States],
+        lengths: Tensor | None,
+        resets: Tensor | None,
+        training: bool,
+    ) -> tuple[Tensor, list[States]]:
+        below = x
+        if training and self._input_dropout[layer]:
+            shape = (*x.shape[:-3], 1, *x.shape[-2:])
+            x = x * drop_mask(x, shape, self._input_dropout[layer])
+        outputs, finals = [], []
+        for reverse in self._reverses:
+            given = self._given(layer, reverse, x, states, lengths, resets, training)
+            output, *final = self.recurrence(
+                x, **given, variant=self._variant, reverse=reverse, backend=self.backend
+            )
+            outputs.append(output)
+            finals.append(tuple(final))
+        output = outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=-1)
+        return (output + below if self.residual and layer else output), finals
+
+    def _given(
+        self,
+        layer: int,
+        reverse: bool,
+        x: Tensor,
+        states: list[States],
+        lengths: Tensor | None,
+        resets: Tensor | None,
+        training: bool,
+    ) -> dict[str, Tensor | None]:
+        """The arguments of the op beside x."""
+        own = states[layer * self._directions + int(reverse)]
+        given = self._weights(layer, reverse) | dict(zip(("h0", "c0"), own, strict=False))
+        given |= {"lengths": lengths, "resets": resets}
+        if self.learned_state and resets is not None:
+            fresh = parameters.first_states(
+                self, self.recurrence.cell, x.shape[-2], _suffix(layer, reverse)
+            )
+            given |= dict(zip(parameters.STATES.values(), fresh, strict=False))
+        each = x.shape[:-1]
+        if training and self.recurrent_dropout:
+            shape = (*each[:-2], each[-1], self._output_size(layer))
+            given["drop_h"] = drop_mask(x, shape, self.recurrent_dropout)
+        if training and self.candidate_dropout:
+            shape = (*each[:-2], each[-1], self._sizes[layer])
+            given["drop_n"] = drop_mask(x, shape, self.candidate_dropout)
+        shapes = [(*each, size) for size in self._state_sizes(layer)]
+        return given | self._keeps(x, shapes, training)
+
+    def _keeps(self, x: Tensor, shapes: Sequence[Any], training: bool) -> dict[str, Tensor | None]:
+        """The zoneout masks."""
+        rates = zip(("keep_h", "keep_c"), self._zoneout, strict=False)
+        return {
+            name: zoneout_mask(x, shapes[index] if training else (), rate, training)
+            for index, (name, rate) in enumerate(rates)
+            if rate
+        }
+
+    def _time_major(
+        self,
+        input: Tensor,
+        hx: Any,
+        lengths: Tensor | Sequence[int] | None,
+        resets: Tensor | None,
+    ) -> tuple[Tensor, list[States], Tensor | None, Tensor | None]:
+        """The arguments as [T, B, I], states, [B] and [T, B], all with the model axis."""
+        name, dims = type(self).__name__, input.dim()
+        if dims not in ((2, 3) if self.models is None else (3, 4)):
+            wanted = "2D or 3D" if self.models is None else "3D or 4D"
+            raise ValueError(f"{name}: Expected input to be {wanted}, got {dims}D instead")
+        unbatched = self.models is None and dims == 2
+        x = input[:, None] if unbatched else input
+        if self.batch_first and not unbatched:
+            x = x.transpose(-3, -2)
+        if self.models is not None:
+            if dims == 4 and input.shape[0] != self.models:
+                raise RuntimeError(f"input must have {self.models} models, got {list(input.shape)}")
+            x = x.expand(self.models, *x.shape[-3:])
+        if unbatched and hx is not None:
+            self._check_dims(hx, 2, "unbatched 2-D")
+            hx = _map(hx, lambda t: t[:, None])
+        states = self._states(x, hx, batch=x.shape[-2])
+        if lengths is not None:
+            lengths = checked_lengths(lengths, x)
+        if resets is not None:
+            if resets.shape != input.shape[:-1] or resets.dtype != torch.bool:
+                got = (list(resets.shape), resets.dtype)
+                wanted = f"bool of shape {list(input.shape[:-1])}"
+                raise ParameterError(must_be("resets", wanted, got))
+            resets = resets.to(x.device)
+            if unbatched:
+                resets = resets[:, None]
+            elif self.batch_first:
+                resets = resets.transpose(-2, -1)
+            resets = resets.expand(x.shape[:-1])
+        return x, states, lengths, resets
+
+    def _states(self, x: Tensor, hx: Any, batch: int) -> list[States]:
+        """The initial states, after the checks that torch makes on input and state."""
+        dtype = self.weight_ih_l0.dtype
+        casts = autocast_dtype(x) is not None
+        if x.dtype != dtype and not casts:
+            raise ValueError(
+                f"RNN input dtype ({x.dtype}) does not match weight dtype ({dtype}). "
+                f"Convert input: input.to({dtype}), or convert model: model.to({x.dtype})"
+            )
+        if x.shape[-1] != self.input_size:
+            raise RuntimeError(
+                f"input.size(-1) must be equal to input_size. "
+                f"Expected {self.input_size}, got {x.shape[-1]}"
+            )
+        if hx is None:
+            return self._initial(x, batch)
+        self._check_dims(hx, 3 if self.models is None else 4, "batched 3-D")
+        return self._split(hx, x, batch, casts)
+
+    def _initial(self, x: Tensor, batch: int) -> list[States]:
+        """Learned or zero states."""
+        cell, found = self.recurrence.cell, []
+        leading = () if self.models is None else (self.models,)
+        for layer in range(self.num_layers):
+            for reverse in self._reverses:
+                if self.learned_state:
+                    states = parameters.first_states(self, cell, batch, _suffix(layer, reverse))
+                    found.append(tuple(state.to(x.dtype) for state in states))
+                else:
+                    sizes = self._state_sizes(layer)
+                    found.append(tuple(x.new_zeros((*leading, batch, size)) for size in sizes))
+        return found
+
+    def _check_dims(self, hx: Any, dims: int, kind: str) -> None:
+        for tensor in _tensors(hx):
+            if tensor.dim() != dims:
+                raise RuntimeError(
+                    f"For {kind} input, hx should also be {dims}-D but got {tensor.dim()}-D tensor"
+                )
+
+    def _split(self, hx: Any, x: Tensor, batch: int, casts: bool) -> list[States]:
+        """The states of each layer and direction."""
+        parts = tuple(hx) if self.recurrence.cell.has_c else (hx,)
+        if len(parts) != len(self._state_sizes(0)):
+            raise RuntimeError(f"hx must be a pair (h, c), got {len(parts)} tensors")
+        columns = []
+        for which, part in enumerate(parts):
+            sizes = [self._state_sizes(layer)[which] for layer in range(self.num_layers)]
+            if isinstance(self.hidden_size, int):
+                groups, counts = [part], [self.num_layers * self._directions]
+                sizes = sizes[:1]
+            else:
+                groups, counts = list(part), [self._directions] * self.num_layers
+                if len(groups) != self.num_layers:
+                    wanted = f"a tuple of {self.num_layers} tensors"
+                    raise ParameterError(must_be("hx", wanted, len(groups)))
+            column: list[Tensor] = []
+            for group, count, size in zip(groups, counts, sizes, strict=True):
+                leading = () if self.models is None else (self.models,)
+                expected = (*leading, count, batch, size)
+                if group.shape != expected:
+                    raise RuntimeError(f"Expected hidden size {expected}, got {list(group.shape)}")
+                if group.dtype != x.dtype and not casts:
+                    raise RuntimeError(f"hx must be {x.dtype}, as the input, got {group.dtype}")
+                column += group.unbind(-3)
+            columns.append(column)
+        return list(zip(*columns, strict=True))
+
+    def _joined(self, finals: list[States]) -> Any:
+        """The final states of each layer and direction, as hx is given."""
+        columns = list(zip(*finals, strict=True))
+        if isinstance(self.hidden_size, int):
+            joined: list[Any] = [torch.stack(column, dim=-3) for column in columns]
+        else:
+            count = self._directions
+            joined = [
+                tuple(
+                    torch.stack(column[first : first + count], dim=-3)
+                    for first in range(0, len(column), count)
+                )
+                for column in columns
+            ]
+        return tuple(joined) if self.recurrence.cell.has_c else joined[0]
+
+    def _forward_packed(self, packed: PackedSequence, hx: Any) -> tuple[PackedSequence, Any]:
+        data, batch_sizes, order, inverse = packed
+        if self.models is not None:
+            raise ParameterError("input must be padded, with lengths=, for several models")
+        if data.dim() != 2:
+            raise RuntimeError(f"input must have 2 dimensions, got {data.dim()}")
+        batch = int(batch_sizes[0])
+        states = self._states(data[:, None], hx, batch=batch)
+        if order is not None:
+            states = [tuple(t.index_select(0, order) for t in own) for own in states]
+        x, lengths = pad_packed_sequence(PackedSequence(data, batch_sizes))
+        output, finals = self._run(x, states, lengths.to(x.device), None, self.training)
+        again = pack_padded_sequence(output, lengths)
+        final = self._joined(finals)
+        if inverse is not None:
+            final = _map(final, lambda t: t.index_select(1, inverse))
+        return PackedSequence(again.data, batch_sizes, order, inverse), final
+
+
+def _suffix(layer: int, reverse: bool) -> str:
+    return f"_l{layer}{'_reverse' if reverse else ''}"
+
+
+def _tensors(state: Any) -> list[Tensor]:
+    return [state] if isinstance(state, Tensor) else [t for part in state for t in _tensors(part)]
+
+
+def _map(state: Any, change: Any) -> Any:
+    """A state with every tensor changed."""
+    if state is None or isinstance(state, Tensor):
+        return None if state is None else change(state)
+    return tuple(_map(part, change) for part in state)

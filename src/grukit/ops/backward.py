@@ -1,0 +1,271 @@
+"""The backward pass of a recurrence, by hand: time, masks and weights; the step is the cell's.
+
+What does not depend on the gradient of a later step is computed for all steps at once, and so
+are the gradients of the weights, after the loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from grukit.ops.cell import Cell, States
+from grukit.ops.contract import Arguments, compute_dtype, hidden_size, output_size, slots
+from grukit.ops.projection import Projection, ProjectionBackward, over_time, product
+from grukit.ops.sequence import (
+    counting,
+    input_projection,
+    masked,
+    recurrent_projections,
+    starting,
+)
+
+
+@dataclass(frozen=True)
+class Past:
+    """What the forward pass left, for all steps, [T, B, H] each."""
+
+    tensors: Arguments
+    variant: str
+    hidden: int
+    before: States
+    """The states that each step started from."""
+    a: Tensor
+    """What entered the recurrent products."""
+    kept: tuple[Tensor, ...]
+    recurrent: list[Projection]
+
+    def buffer(self, gates: int) -> Tensor:
+        """Room for the gradients of so many gates at every step."""
+        return self.a.new_empty((*self.kept[0].shape[:-1], gates * self.hidden))
+
+    def factor(self, mask: Tensor | None) -> Tensor | float:
+        """A mask [B, H] to multiply with all steps."""
+        return 1.0 if mask is None else mask.unsqueeze(-3)
+
+
+class StepBackward(Protocol):
+    """One step of a cell backwards, and what is left after the last one."""
+
+    @property
+    def products(self) -> Sequence[ProjectionBackward]:
+        """The recurrent products."""
+        ...
+
+    @property
+    def d_products(self) -> Sequence[Tensor]:
+        """The gradients of their results."""
+        ...
+
+    @property
+    def emitted(self) -> Tensor | None:
+        """What a projection of the state acted on."""
+        ...
+
+    def step(self, t: int, d_states: States, /) -> tuple[tuple[Tensor | None, ...], Tensor]:
+        """The gradients of the old states, as far as they act directly, and of `a`."""
+        ...
+
+    def d_gates(self) -> Tensor:
+        """The gradient of the input's share of the gates."""
+        ...
+
+    def d_parameters(self) -> dict[str, Tensor]:
+        """The gradients of parameters that only this cell has."""
+        ...
+
+
+def backward(
+    cell: Cell,
+    tensors: Arguments,
+    d_output: Tensor,
+    d_final: States,
+    output: Tensor,
+    reserve: Tensor,
+    variant: str,
+    reverse: bool,
+    wants_dx: bool,
+) -> dict[str, Tensor]:
+    """The gradients of the arguments that are there, by name; no x unless `wants_dx`."""
+    assert cell.backward is not None
+    given, dtype, x_dtype = tensors, compute_dtype(tensors.x.dtype), tensors.x.dtype
+    tensors = tensors.map_floats(lambda t: t.to(dtype))
+    valid, starts = counting(tensors), starting(tensors, reverse)
+    w_hr = tensors.w_hr
+    kept = dict(zip(slots(cell, given), reserve, strict=True))
+    after = kept.get("h", output.to(dtype))
+    before: States = (_before(after, tensors.h0, tensors.fresh_h, tensors, starts, reverse),)
+    if tensors.c0 is not None:
+        before += (_before(kept["c"], tensors.c0, tensors.fresh_c, tensors, starts, reverse),)
+    a = before[0]
+    if w_hr is not None and not cell.projects_state:
+        a = over_time(lambda h: product(h, w_hr), a)
+    if tensors.drop_h is not None:
+        a = a * tensors.drop_h.unsqueeze(-3)
+    past = Past(
+        tensors,
+        variant,
+        hidden_size(cell, tensors),
+        before,
+        a,
+        tuple(kept[name] for name in cell.kept),
+        recurrent_projections(cell, tensors, variant),
+    )
+    back = cell.backward(past)
+
+    d_output = masked(d_output.to(dtype), valid)
+    d_states = tuple(d.to(dtype) for d in d_final)
+    d_h_output = d_output
+    if w_hr is not None and not cell.projects_state:
+        d_h_output = torch.matmul(d_output.flatten(-3, -2), w_hr).unflatten(
+            -2, d_output.shape[-3:-1]
+        )
+    d_projected, d_states, d_fresh = _loop(
+        cell, tensors, back, d_h_output, d_states, valid, starts, reverse
+    )
+
+    found = dict(zip(("h0", "c0"), d_states, strict=False))
+    found |= dict(zip(("fresh_h", "fresh_c"), d_fresh, strict=False))
+    found |= back.d_parameters()
+    found |= _of_input(cell, tensors, masked(tensors.x, valid), back.d_gates(), wants_dx)
+    found |= _of_recurrent(back)
+    if w_hr is not None:
+        if cell.projects_state:
+            assert back.emitted is not None
+            pairs = [(d_projected, back.emitted)]
+        else:
+            pairs = [(d_projected, before[0]), (d_output, after)]
+        d_all, of_all = (
+            torch.cat(side, dim=-3).flatten(-3, -2) for side in zip(*pairs, strict=True)
+        )
+        found["w_hr"] = torch.matmul(d_all.mT, of_all)
+    copies = tensors.x.shape[-3] == 0  # An op must not hand back its own input.
+    return {
+        name: found[name].to(x_dtype, copy=copies)
+        for name, t in given._asdict().items()
+        if t is not None and name in found
+    }
+
+
+def _loop(
+    cell: Cell,
+    tensors: Arguments,
+    back: StepBackward,
+    d_output: Tensor,
+    d_states: States,
+    valid: Tensor | None,
+    starts: Tensor | None,
+    reverse: bool,
+) -> tuple[Tensor, States, States]:
+    """The gradients of what w_hr gave at each step, of the initial and of the fresh states."""
+    time, w_hr = d_output.shape[-3], tensors.w_hr
+    keeps = [_kept(keep, valid, d_output) for keep in (tensors.keep_h, tensors.keep_c)]
+    passes = [None if keep is None else (1 - keep).unbind(-3) for keep in keeps]
+    keeps = [None if keep is None else keep.unbind(-3) for keep in keeps]
+    starts_ = None if starts is None else starts.unbind(-3)
+    d_outputs = d_output.unbind(-3)
+    d_projected: list[Tensor] = []
+    d_fresh = tuple(torch.zeros_like(d) for d in d_states)
+    for t in range(time) if reverse else reversed(range(time)):
+        d_states = (d_states[0] + d_outputs[t], *d_states[1:])
+        d_new = tuple(
+            d if passing is None else d * passing[t]
+            for d, passing in zip(d_states, passes, strict=False)
+        )
+        if w_hr is not None and cell.projects_state:
+            d_projected.append(d_new[0])
+            d_new = (torch.matmul(d_new[0], w_hr), *d_new[1:])
+        direct, d_a = back.step(t, d_new)
+        if tensors.drop_h is not None:
+            d_a = d_a * tensors.drop_h
+        if w_hr is not None and not cell.projects_state:
+            d_projected.append(d_a)
+            d_a = torch.matmul(d_a, w_hr)
+        d_old = [d_a if direct[0] is None else direct[0] + d_a, *direct[1:]]
+        for index, keep in enumerate(keeps[: len(d_old)]):
+            if keep is not None:
+                d_old[index] = d_old[index] + d_states[index] * keep[t]  # type: ignore[operator]
+        if starts_ is not None:
+            d_fresh = tuple(
+                sum_ + torch.where(starts_[t], d, d.new_zeros(()))
+                for sum_, d in zip(d_fresh, d_old, strict=True)
+            )
+            d_old = [d.masked_fill(starts_[t], 0) for d in d_old]  # type: ignore[union-attr]
+        d_states = tuple(d_old)  # type: ignore[arg-type]
+    if not d_projected:
+        nothing = d_output.new_empty((*d_output.shape[:-1], output_size(cell, tensors)))
+        return nothing, d_states, d_fresh
+    d_projected = d_projected if reverse else d_projected[::-1]
+    return torch.stack(d_projected, dim=-3), d_states, d_fresh
+
+
+def _of_input(
+    cell: Cell, tensors: Arguments, x: Tensor, d_gates: Tensor, wants_dx: bool
+) -> dict[str, Tensor]:
+    """The gradients of x and of the input's weights."""
+    projection = ProjectionBackward(input_projection(cell, tensors), x)
+    d = d_gates.flatten(-3, -2)
+    of_product = projection.of_product(d)
+    found = _named("ih", projection.of_weights(d, of_product))
+    if wants_dx:
+        found["x"] = torch.matmul(of_product, tensors.w_ih).unflatten(-2, x.shape[-3:-1])
+    return found
+
+
+def _of_recurrent(back: StepBackward) -> dict[str, Tensor]:
+    """The gradients of the recurrent weights."""
+    parts = []
+    for projection, of_result in zip(back.products, back.d_products, strict=True):
+        d = of_result.flatten(-3, -2)
+        parts.append(_named("hh", projection.of_weights(d, projection.of_product(d))))
+    if len(parts) == 1:
+        return parts[0]
+    return {
+        name: torch.cat([part[name] for part in parts], dim=-2 if name == "w_hh" else -1)
+        for name in parts[0]
+    }
+
+
+def _named(which: str, gradients: tuple[Tensor, Tensor, Tensor | None]) -> dict[str, Tensor]:
+    dw, db, d_gain = gradients
+    found = {f"w_{which}": dw, f"b_{which}": db}
+    return found if d_gain is None else {**found, f"gain_{which}": d_gain}
+
+
+def _kept(keep: Tensor | None, valid: Tensor | None, d_output: Tensor) -> Tensor | None:
+    """[T, B, H] or [T, B, 1]: how much of the old state a step keeps; all where none counts."""
+    if valid is None:
+        return None if keep is None else keep.expand(*d_output.shape[:-1], keep.shape[-1])
+    one = d_output.new_ones(())
+    return torch.where(valid, torch.zeros_like(one) if keep is None else keep, one)
+
+
+def _before(
+    states: Tensor,
+    first: Tensor,
+    fresh: Tensor | None,
+    tensors: Arguments,
+    starts: Tensor | None,
+    reverse: bool,
+) -> Tensor:
+    """[T, B, H]: the state each step started from; anything where a step does not count."""
+    time = states.shape[-3]
+    if time == 0:
+        return states
+    first = first.unsqueeze(-3)
+    if reverse:
+        before = torch.cat([states.narrow(-3, 1, time - 1), first], dim=-3)
+        if tensors.lengths is not None:
+            steps = torch.arange(time, device=states.device)[:, None]
+            last = steps == tensors.lengths.unsqueeze(-2) - 1
+            before = torch.where(last[..., None], first, before)
+    else:
+        before = torch.cat([first, states.narrow(-3, 0, time - 1)], dim=-3)
+    if starts is None:
+        return before
+    start = before.new_zeros(()) if fresh is None else fresh.unsqueeze(-3)
+    return torch.where(starts, start, before)

@@ -1,0 +1,283 @@
+"""A cell as one library op for a whole sequence, with its backward as a second op.
+
+Two ops, since autograd does not work inside an op's body. The backward op takes its own
+derivative from the definition, which gives every higher order.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from grukit.ops import sequence
+from grukit.ops.backward import backward
+from grukit.ops.cell import Cell
+from grukit.ops.contract import (
+    DIFFERENTIABLE,
+    FLOATS,
+    NAMES,
+    Arguments,
+    Call,
+    check_call,
+    compute_dtype,
+    hidden_size,
+    output_size,
+    slots,
+)
+from grukit.ops.dispatch import Backend, choose
+from grukit.ops.transforms import autocast_arguments, autocast_off, needs_definition
+
+COUNT = len(NAMES)
+_TENSORS = ", ".join(
+    f"Tensor{'?' if name in Arguments._field_defaults else ''} {name}" for name in NAMES
+)
+
+
+class Recurrence:
+    """A cell over a sequence: `recurrence(x, h0, w_ih, w_hh, ...)` -> output, h (and c).
+
+    The tensors, by place or by name, are those of contract.py. variant names the form of the
+    equations, the cell's first if None. Under autocast the floating tensors are cast to its
+    dtype. Raises ParameterError for wrong shapes or dtypes, and BackendError if the backend asked
+    for cannot run the call.
+    """
+
+    def __init__(self, cell: Cell, backends: tuple[Backend, ...] = ()) -> None:
+        self.cell = cell
+        self.backends = (*backends, _reference(cell))
+        self._forward = _register_forward(self)
+        self._backward = _register_backward(self)
+
+    def __call__(
+        self,
+        *tensors: Tensor | None,
+        variant: str | None = None,
+        reverse: bool = False,
+        backend: str | None = None,
+        **named: Tensor | None,
+    ) -> tuple[Tensor, ...]:
+        call, variant = self._checked(Arguments(*tensors, **named), variant)  # type: ignore[arg-type]
+        with autocast_off(call.x.device):
+            if needs_definition(*call[:FLOATS]):
+                return sequence.definition(self.cell, call, variant, reverse)
+            save = torch.is_grad_enabled() and any(
+                t is not None and t.requires_grad for t in call[:DIFFERENTIABLE]
+            )
+            return self._forward(*call, variant, reverse, save, backend)[:-1]
+
+    def step(
+        self,
+        *tensors: Tensor | None,
+        variant: str | None = None,
+        **named: Tensor | None,
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Output and states after one step, for x [B, I]; unchecked, for streams."""
+        call = Arguments(*tensors, **named)  # type: ignore[arg-type]
+        floats = autocast_arguments(*call[:FLOATS])  # type: ignore[arg-type]
+        dtype = floats[0].dtype
+        call = Arguments(*floats).map_floats(lambda t: t.to(compute_dtype(dtype)))
+        variant = next(iter(self.cell.variants)) if variant is None else variant
+        with autocast_off(call.x.device):
+            output, states = sequence.one_step(self.cell, call, variant)
+        return output.to(dtype), tuple(state.to(dtype) for state in states)
+
+    def trace(
+        self,
+        *tensors: Tensor | None,
+        variant: str | None = None,
+        reverse: bool = False,
+        **named: Tensor | None,
+    ) -> dict[str, Tensor]:
+        """What the cell keeps of every step, and its states h and c, [T, B, H] each."""
+        call, variant = self._checked(Arguments(*tensors, **named), variant)  # type: ignore[arg-type]
+        with autocast_off(call.x.device):
+            return sequence.trace(self.cell, call, variant, reverse)
+
+    def _checked(self, tensors: Arguments, variant: str | None) -> tuple[Arguments, str]:
+        floats = autocast_arguments(*tensors[:FLOATS])  # type: ignore[arg-type]
+        tensors = Arguments(*floats, *tensors[FLOATS:])
+        variant = next(iter(self.cell.variants)) if variant is None else variant
+        check_call(self.cell, tensors, variant)
+        return tensors, variant
+
+
+def _reference(cell: Cell) -> Backend:
+    return Backend(
+        name="reference",
+        why_not=lambda call: (),
+        forward=functools.partial(sequence.forward, cell),
+        backward=functools.partial(backward, cell),
+    )
+
+
+def _register_forward(recurrence: Recurrence) -> Any:
+    cell = recurrence.cell
+    results = ", ".join(["Tensor"] * (3 + cell.has_c))
+    schema = f"({_TENSORS}, str variant, bool reverse, bool save, str? backend) -> ({results})"
+
+    def run(*arguments: Any) -> tuple[Tensor, ...]:
+        tensors, variant, reverse, save, wish = _parts(arguments)
+        call = Call.of(cell, tensors, variant=variant, reverse=reverse, save=save)
+        chosen = choose(call, recurrence.backends, wish)
+        return chosen.forward(tensors, variant, reverse, save)
+
+    def fake(*arguments: Any) -> tuple[Tensor, ...]:
+        tensors, _, _, save, _ = _parts(arguments)
+        x, states = tensors.x, [t for t in (tensors.h0, tensors.c0) if t is not None]
+        count = len(slots(cell, tensors))
+        reserve = (count, *x.shape[:-1], hidden_size(cell, tensors)) if save else 0
+        return (
+            x.new_empty((*x.shape[:-1], output_size(cell, tensors))),
+            *(x.new_empty(state.shape) for state in states),
+            x.new_empty(reserve, dtype=compute_dtype(x.dtype)),
+        )
+
+    def keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+        tensors, ctx.variant, ctx.reverse, _, ctx.backend = _parts(inputs)
+        ctx.save_for_backward(*tensors, output[0], output[-1])
+        ctx.mark_non_differentiable(output[-1])
+
+    def differentiate(ctx: Any, *cotangents: Tensor) -> tuple[Any, ...]:
+        *saved, output, reserve = ctx.saved_tensors
+        tensors, seeds = Arguments(*saved), cotangents[:-1]
+        if cell.backward is None or needs_definition(*seeds):
+            found = _by_definition(cell, tensors, list(seeds), ctx)
+        else:
+            d_output, d_h, *d_c = seeds
+            wants_dx = ctx.needs_input_grad[0]
+            with autocast_off(d_output.device):
+                results = recurrence._backward(
+                    d_output,
+                    d_h,
+                    d_c[0] if d_c else None,
+                    *tensors,
+                    output,
+                    reserve,
+                    ctx.variant,
+                    ctx.reverse,
+                    wants_dx,
+                    ctx.backend,
+                )
+            found = dict(zip(_differentiated(tensors, wants_dx), results, strict=True))
+        return (*(found.get(name) for name in NAMES), *([None] * 4))
+
+    op = torch.library.custom_op(f"grukit::{cell.name}", run, mutates_args=(), schema=schema)
+    op.register_fake(fake)
+    op.register_autograd(differentiate, setup_context=keep)
+    return op
+
+
+def _register_backward(recurrence: Recurrence) -> Any:
+    cell = recurrence.cell
+    schema = (
+        f"(Tensor d_output, Tensor d_h, Tensor? d_c, {_TENSORS}, Tensor output, Tensor reserve, "
+        "str variant, bool reverse, bool wants_dx, str? backend) -> Tensor[]"
+    )
+
+    def run(d_output: Tensor, d_h: Tensor, d_c: Tensor | None, *arguments: Any) -> list[Tensor]:
+        tensors, output, reserve, variant, reverse, wants_dx, wish = _parts(arguments)
+        call = Call.of(cell, tensors, variant=variant, reverse=reverse, save=True)
+        d_final = (d_h,) if d_c is None else (d_h, d_c)
+        found = choose(call, recurrence.backends, wish).backward(
+            tensors, d_output, d_final, output, reserve, variant, reverse, wants_dx
+        )
+        return [found[name] for name in _differentiated(tensors, wants_dx)]
+
+    def fake(d_output: Tensor, d_h: Tensor, d_c: Tensor | None, *arguments: Any) -> list[Tensor]:
+        tensors, *_, wants_dx, _ = _parts(arguments)
+        return [
+            torch.empty_like(getattr(tensors, name), memory_format=torch.contiguous_format)
+            for name in _differentiated(tensors, wants_dx)
+        ]
+
+    def keep(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
+        tensors, _, _, ctx.variant, ctx.reverse, ctx.wants_dx, _ = _parts(inputs[3:])
+        ctx.save_for_backward(*inputs[:3], *tensors)
+
+    def differentiate(ctx: Any, cotangents: list[Tensor]) -> tuple[Any, ...]:
+        """The vector-Jacobian product of the backward op, through the definition."""
+        seeds = list(ctx.saved_tensors[:3])
+        tensors = Arguments(*ctx.saved_tensors[3:])
+        names = _differentiated(tensors, ctx.wants_dx)
+        graph_goes_on = torch.is_grad_enabled()
+        with torch.enable_grad(), autocast_off(tensors.x.device):
+            inputs = {name: _alias(t, graph_goes_on) for name, t in _floats(tensors).items()}
+            seeds = [_alias(t, graph_goes_on) for t in seeds if t is not None]
+            outputs = sequence.definition(
+                cell, tensors._replace(**inputs), ctx.variant, ctx.reverse
+            )
+            first = torch.autograd.grad(
+                outputs,
+                [inputs[name] for name in names],
+                seeds,
+                create_graph=True,
+                allow_unused=True,
+                materialize_grads=True,
+            )
+            pairs = [pair for pair in zip(first, cotangents, strict=True) if pair[0].requires_grad]
+            targets = [*seeds, *inputs.values()]
+            if pairs:
+                second = torch.autograd.grad(
+                    [gradient for gradient, _ in pairs],
+                    targets,
+                    [cotangent for _, cotangent in pairs],
+                    create_graph=graph_goes_on,
+                    allow_unused=True,
+                    materialize_grads=True,
+                )
+            else:
+                second = [torch.zeros_like(t) for t in targets]
+        of_seeds = [*second[: len(seeds)], *([None] * (3 - len(seeds)))]
+        found = dict(zip(inputs, second[len(seeds) :], strict=True))
+        return (*of_seeds, *(found.get(name) for name in NAMES), *([None] * 6))
+
+    op = torch.library.custom_op(
+        f"grukit::{cell.name}_backward", run, mutates_args=(), schema=schema
+    )
+    op.register_fake(fake)
+    op.register_autograd(differentiate, setup_context=keep)
+    return op
+
+
+def _parts(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The tensors of a call as Arguments, and what follows them."""
+    return (Arguments(*arguments[:COUNT]), *arguments[COUNT:])
+
+
+def _differentiated(tensors: Arguments, wants_dx: bool) -> list[str]:
+    """The names of the arguments that the backward op gives gradients of."""
+    there = [name for name in NAMES[:DIFFERENTIABLE] if getattr(tensors, name) is not None]
+    return there if wants_dx else there[1:]
+
+
+def _floats(tensors: Arguments) -> dict[str, Tensor]:
+    return {name: getattr(tensors, name) for name in _differentiated(tensors, True)}
+
+
+def _by_definition(
+    cell: Cell, tensors: Arguments, cotangents: list[Tensor], ctx: Any
+) -> dict[str, Tensor]:
+    """The gradients through the definition, by name."""
+    graph_goes_on = torch.is_grad_enabled()
+    with torch.enable_grad(), autocast_off(cotangents[0].device):
+        inputs = {name: _alias(t, graph_goes_on) for name, t in _floats(tensors).items()}
+        outputs = sequence.definition(cell, tensors._replace(**inputs), ctx.variant, ctx.reverse)
+        found = torch.autograd.grad(
+            outputs,
+            list(inputs.values()),
+            cotangents,
+            create_graph=graph_goes_on,
+            allow_unused=True,
+            materialize_grads=True,
+        )
+    return dict(zip(inputs, found, strict=True))
+
+
+def _alias(tensor: Tensor, graph_goes_on: bool) -> Tensor:
+    """The same values, so that a gradient stops here and not further back."""
+    if tensor.requires_grad and graph_goes_on:
+        return tensor.view_as(tensor)
+    return tensor.detach().requires_grad_()

@@ -1,0 +1,6 @@
+"""The plain RNN over a whole sequence: one layer, one direction."""
+
+from grukit.ops.recurrence import Recurrence
+from grukit.ops.rnn.reference import RNN
+
+rnn = Recurrence(RNN)
