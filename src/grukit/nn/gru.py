@@ -125,8 +125,15 @@ class GRU(Layer):
     @overload
     def forward(self, input: PackedSequence, hx: Any = None) -> tuple[PackedSequence, Tensor]: ...
 
-    def forward(self, input: Any, hx: Any = None, **options: Any) -> Any:
-        return super().forward(input, hx, **options)
+    def forward(
+        self,
+        input: Any,
+        hx: Any = None,
+        *,
+        lengths: Tensor | Sequence[int] | None = None,
+        resets: Tensor | None = None,
+    ) -> Any:
+        return super().forward(input, hx, lengths=lengths, resets=resets)
 
     def _own_settings(self) -> dict[str, tuple[Any, Any]]:
         return {"reset_after": (self.reset_after, True)}

@@ -58,12 +58,12 @@ def forward(
     """Output, final states and reserve; the reserve is empty unless `save`."""
     steps = unroll(cell, tensors, variant, reverse)
     x = tensors.x
-    final = [state.to(x.dtype) for state in steps.final]
+    results = [output_of(cell, tensors, steps), *(state.to(x.dtype) for state in steps.final)]
     if x.shape[-3] == 0:
         # An op must not hand back its own input, as a sequence of no steps would.
-        final = [state.clone() for state in final]
+        results = [result.clone() for result in results]
     reserve = _reserve(cell, tensors, steps) if save else x.new_empty(0, dtype=_compute(tensors))
-    return (output_of(cell, tensors, steps), *final, reserve)
+    return (*results, reserve)
 
 
 def unroll(cell: Cell, tensors: Arguments, variant: str, reverse: bool) -> Unrolled:
@@ -235,10 +235,12 @@ def _reserve(cell: Cell, tensors: Arguments, steps: Unrolled) -> Tensor:
     *leading, time, batch, _ = tensors.x.shape
     names = slots(cell, tensors)
     shape = (len(names), *leading, time, batch, hidden_size(cell, tensors))
-    if not time:
-        return tensors.x.new_empty(shape, dtype=_compute(tensors))
-    columns = [[kept[index] for kept in steps.kept] for index in range(len(cell.kept))] + [
-        [states["hc".index(name)] for states in steps.states] for name in names[len(cell.kept) :]
-    ]
-    flat = torch.stack([value for column in columns for value in column])
-    return flat.unflatten(0, (len(names), time)).movedim(1, -3).contiguous()
+    reserve = tensors.x.new_empty(shape, dtype=_compute(tensors))
+    if time:
+        columns = [*zip(*steps.kept, strict=True)] + [
+            [states["hc".index(name)] for states in steps.states]
+            for name in names[len(cell.kept) :]
+        ]
+        for column, place in zip(columns, reserve, strict=True):
+            torch.stack(column, dim=-3, out=place)
+    return reserve
