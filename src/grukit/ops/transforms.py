@@ -2,6 +2,7 @@
 
 A library op has no rule for vmap, grad or jvp: under torch.func its tangents would be
 dropped in silence, so those calls take the definition, which is made of ordinary torch ops.
+So do the batched cotangents of torch.autograd.grad, which are tensors of an older vmap.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch._C._functorch import is_legacy_batchedtensor
 from torch.autograd import forward_ad
 
 
@@ -26,8 +28,9 @@ def needs_definition(*tensors: Tensor | None) -> bool:
     if torch.compiler.is_compiling():
         return False
     return any(
-        tensor is not None and forward_ad.unpack_dual(tensor).tangent is not None
+        is_legacy_batchedtensor(tensor) or forward_ad.unpack_dual(tensor).tangent is not None
         for tensor in tensors
+        if tensor is not None
     )
 
 
