@@ -29,6 +29,7 @@ class GRUTrace(NamedTuple):
 class GRU(Layer):
     """A GRU layer that takes the place of torch.nn.GRU.
 
+    >>> import torch
     >>> layer = GRU(input_size=10, hidden_size=20, num_layers=2)
     >>> output, h_n = layer(torch.zeros(5, 3, 10))
     >>> output.shape, h_n.shape

@@ -30,6 +30,7 @@ class LSTMTrace(NamedTuple):
 class LSTM(Layer):
     """An LSTM layer that takes the place of torch.nn.LSTM.
 
+    >>> import torch
     >>> layer = LSTM(input_size=10, hidden_size=20, num_layers=2)
     >>> output, (h_n, c_n) = layer(torch.zeros(5, 3, 10))
     >>> output.shape, h_n.shape, c_n.shape

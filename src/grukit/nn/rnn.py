@@ -26,6 +26,7 @@ class RNNTrace(NamedTuple):
 class RNN(Layer):
     """A plain recurrent layer that takes the place of torch.nn.RNN.
 
+    >>> import torch
     >>> layer = RNN(input_size=10, hidden_size=20, num_layers=2, nonlinearity="relu")
     >>> output, h_n = layer(torch.zeros(5, 3, 10))
     >>> output.shape, h_n.shape

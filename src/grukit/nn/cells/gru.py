@@ -12,6 +12,7 @@ from grukit.ops import gru
 class GRUCell(RecurrentCell):
     """One step of a GRU; takes the place of torch.nn.GRUCell.
 
+    >>> import torch
     >>> cell = GRUCell(input_size=10, hidden_size=20)
     >>> h = cell(torch.zeros(3, 10))
     >>> h = cell(torch.zeros(3, 10), h)

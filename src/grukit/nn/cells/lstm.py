@@ -12,6 +12,7 @@ from grukit.ops import lstm
 class LSTMCell(RecurrentCell):
     """One step of an LSTM; takes the place of torch.nn.LSTMCell.
 
+    >>> import torch
     >>> cell = LSTMCell(input_size=10, hidden_size=20)
     >>> h, c = cell(torch.zeros(3, 10))
     >>> h, c = cell(torch.zeros(3, 10), (h, c))

@@ -12,6 +12,7 @@ from grukit.ops import rnn
 class RNNCell(RecurrentCell):
     """One step of a plain RNN; takes the place of torch.nn.RNNCell.
 
+    >>> import torch
     >>> cell = RNNCell(input_size=10, hidden_size=20)
     >>> h = cell(torch.zeros(3, 10))
     >>> h.shape
