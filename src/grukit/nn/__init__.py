@@ -5,8 +5,14 @@ from grukit.nn.gru import GRU, GRUTrace
 from grukit.nn.lstm import LSTM, LSTMTrace
 from grukit.nn.rnn import RNN, RNNTrace
 
+LAYERS = (GRU, LSTM, RNN)
+CELLS = (GRUCell, LSTMCell, RNNCell)
+"""Every kind: the tests of conformance and the tables of the documentation go through them."""
+
 __all__ = [
+    "CELLS",
     "GRU",
+    "LAYERS",
     "LSTM",
     "RNN",
     "GRUCell",
