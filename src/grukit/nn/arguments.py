@@ -146,8 +146,8 @@ def checked_lengths(lengths: Tensor | Sequence[int], x: Tensor) -> Tensor:
     """Lengths as int64 on the device of x; values are checked where that costs no wait."""
     time, batch = x.shape[-3:-1]
     lengths = torch.as_tensor(lengths)
-    shapes = [(batch,), (*x.shape[:-3], batch)]
-    if lengths.shape not in shapes or lengths.is_floating_point() or lengths.dtype == torch.bool:
+    fits = lengths.shape == (batch,) or lengths.shape == (*x.shape[:-3], batch)
+    if not fits or lengths.is_floating_point() or lengths.dtype == torch.bool:
         got = (list(lengths.shape), lengths.dtype)
         raise ParameterError(must_be("lengths", f"integers of shape [{batch}]", got))
     readable = (

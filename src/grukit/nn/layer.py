@@ -121,6 +121,7 @@ class Layer(nn.Module):
                 layer_norm=layer_norm,
                 learned_state=learned_state,
             )
+            self._names = tuple(shapes)
             for reverse in self._reverses:
                 suffix = _suffix(layer, reverse)
                 parameters.register(self, shapes, suffix, models, device=device, dtype=dtype)
@@ -147,7 +148,7 @@ class Layer(nn.Module):
     def all_weights(self) -> list[list[nn.Parameter]]:
         """The weights of each layer and direction, in torch's order."""
         return [
-            [weight for weight in self._weights(layer, reverse).values() if weight is not None]  # type: ignore[misc]
+            list(self._weights(layer, reverse).values())
             for layer in range(self.num_layers)
             for reverse in self._reverses
         ]
@@ -243,8 +244,8 @@ class Layer(nn.Module):
             x, _ = self._run_layer(below, x, states, lengths, resets, training=False)
         given = self._given(layer, reverse, x, states, lengths, resets, training=False)
         parts = self.recurrence.trace(x, **given, variant=self._variant, reverse=reverse)
-        names: dict[Any, str] = {"hidden": "h", "cell": "c"}
-        traced = self.Trace(*(parts[names.get(name, name)] for name in self.Trace._fields))
+        parts |= {"hidden": parts["h"], "cell": parts.get("c")}
+        traced = self.Trace(*(parts[name] for name in self.Trace._fields))
         if self.models is None and input.dim() == 2:
             return self.Trace(*(part[:, 0] for part in traced))
         if self.batch_first:
@@ -292,7 +293,7 @@ class Layer(nn.Module):
         return (h, size) if cell.has_c else (h,)
 
     def _weights(self, layer: int, reverse: bool) -> dict[str, Any]:
-        return parameters.weights(self, _suffix(layer, reverse))
+        return parameters.weights(self, self._names, _suffix(layer, reverse))
 
     def _run(
         self,
@@ -399,9 +400,11 @@ class Layer(nn.Module):
         if lengths is not None:
             lengths = checked_lengths(lengths, x)
         if resets is not None:
-            if resets.shape != input.shape[:-1] or resets.dtype != torch.bool:
+            shape = input.shape[:1] if unbatched else input.shape[-3:-1]
+            fits = resets.shape == shape or resets.shape == input.shape[:-1]
+            if not fits or resets.dtype != torch.bool:
                 got = (list(resets.shape), resets.dtype)
-                wanted = f"bool of shape {list(input.shape[:-1])}"
+                wanted = f"bool of shape {list(shape)}"
                 raise ParameterError(must_be("resets", wanted, got))
             resets = resets.to(x.device)
             if unbatched:

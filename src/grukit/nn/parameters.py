@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -89,9 +90,9 @@ def reset(module: nn.Module, hidden_size: int, suffix: str = "") -> None:
             nn.init.uniform_(parameter, -bound, bound)
 
 
-def weights(module: nn.Module, suffix: str = "") -> dict[str, Any]:
-    """The weights under the names of the op's arguments."""
-    return {argument: getattr(module, name + suffix, None) for name, argument in WEIGHTS.items()}
+def weights(module: nn.Module, names: Iterable[str], suffix: str = "") -> dict[str, Any]:
+    """The weights of these names, under the names of the op's arguments."""
+    return {WEIGHTS[name]: getattr(module, name + suffix) for name in names if name in WEIGHTS}
 
 
 def first_states(module: nn.Module, cell: Cell, batch: int, suffix: str = "") -> list[Tensor]:

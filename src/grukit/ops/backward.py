@@ -43,9 +43,10 @@ class Past:
         """Room for the gradients of so many gates at every step."""
         return self.a.new_empty((*self.kept[0].shape[:-1], gates * self.hidden))
 
-    def factor(self, mask: Tensor | None) -> Tensor | float:
-        """A mask [B, H] to multiply with all steps."""
-        return 1.0 if mask is None else mask.unsqueeze(-3)
+    def dropped(self, values: Tensor) -> Tensor:
+        """Values at all steps times the factors of the candidate."""
+        mask = self.tensors.drop_n
+        return values if mask is None else values * mask.unsqueeze(-3)
 
 
 class StepBackward(Protocol):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from torch import Tensor
@@ -43,12 +44,12 @@ class Cell:
     without: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """By variant, the optional tensors that make no sense for it."""
 
-    @property
+    @cached_property
     def gates(self) -> int:
         """The number of gates, of H rows each."""
         return sum(self.blocks)
 
-    @property
+    @cached_property
     def blocks(self) -> tuple[int, ...]:
         """The gates that layer norm takes together, in the input's product."""
         products = next(iter(self.variants.values()))

@@ -78,11 +78,15 @@ class Recurrence:
         call = Arguments(*tensors, **named)  # type: ignore[arg-type]
         floats = autocast_arguments(*call[:FLOATS])  # type: ignore[arg-type]
         dtype = floats[0].dtype
-        call = Arguments(*floats).map_floats(lambda t: t.to(compute_dtype(dtype)))
+        call = Arguments(*floats)
+        if compute_dtype(dtype) != dtype:
+            call = call.map_floats(lambda t: t.to(compute_dtype(dtype)))
         variant = next(iter(self.cell.variants)) if variant is None else variant
         with autocast_off(call.x.device):
             output, states = sequence.one_step(self.cell, call, variant)
-        return output.to(dtype), tuple(state.to(dtype) for state in states)
+        if output.dtype != dtype:
+            return output.to(dtype), tuple(state.to(dtype) for state in states)
+        return output, states
 
     def trace(
         self,
@@ -139,12 +143,19 @@ def _register_forward(recurrence: Recurrence) -> Any:
         tensors, ctx.variant, ctx.reverse, _, ctx.backend = _parts(inputs)
         ctx.save_for_backward(*tensors, output[0], output[-1])
         ctx.mark_non_differentiable(output[-1])
+        # Else zeros as large as the reserve would be made for its gradient.
+        ctx.set_materialize_grads(False)
 
-    def differentiate(ctx: Any, *cotangents: Tensor) -> tuple[Any, ...]:
+    def differentiate(ctx: Any, *cotangents: Tensor | None) -> tuple[Any, ...]:
         *saved, output, reserve = ctx.saved_tensors
-        tensors, seeds = Arguments(*saved), cotangents[:-1]
+        tensors = Arguments(*saved)
+        results = (output, tensors.h0, tensors.c0) if cell.has_c else (output, tensors.h0)
+        seeds = [
+            torch.zeros_like(result) if d is None else d
+            for d, result in zip(cotangents, results, strict=False)
+        ]
         if cell.backward is None or needs_definition(*seeds):
-            found = _by_definition(cell, tensors, list(seeds), ctx)
+            found = _by_definition(cell, tensors, seeds, ctx)
         else:
             d_output, d_h, *d_c = seeds
             wants_dx = ctx.needs_input_grad[0]

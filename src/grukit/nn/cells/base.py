@@ -80,6 +80,7 @@ class RecurrentCell(nn.Module):
             layer_norm=layer_norm,
             learned_state=learned_state,
         )
+        self._names = tuple(shapes)
         parameters.register(self, shapes, device=device, dtype=dtype)
         if not bias:
             self.register_parameter("bias_ih", None)
@@ -144,7 +145,9 @@ class RecurrentCell(nn.Module):
                     f"{what} must be {self.weight_ih.dtype}, as the weights, got {tensor.dtype}"
                 )
         masks = self._checked(masks)
-        given: dict[str, Any] = parameters.weights(self) | dict(zip(("h0", "c0"), states, strict=False))
+        given: dict[str, Any] = parameters.weights(self, self._names) | dict(
+            zip(("h0", "c0"), states, strict=False)
+        )
         for index, rate in enumerate(self._zoneout):
             if rate:
                 shape = (1, *states[index].shape)

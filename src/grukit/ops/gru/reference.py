@@ -53,12 +53,12 @@ class GruBackward:
 
     def __init__(self, past: Past) -> None:
         r, z, n, term = past.kept
-        drop_n = past.factor(past.tensors.drop_n)
         (h,) = past.before
         self.after = past.variant == "after"
-        by_n = (1 - z) * (1 - n * n) * drop_n
-        by_z = (h - n * drop_n) * z * (1 - z)
-        by_r = r * (1 - r) * (term if self.after else past.a)
+        rest = 1 - z
+        by_n = past.dropped((n * n).neg_().add_(1).mul_(rest))
+        by_z = (h - past.dropped(n)).mul_(z).mul_(rest)
+        by_r = (1 - r).mul_(r).mul_(term if self.after else past.a)
         self.by_n, self.by_z, self.by_r, self.r, self.z = (
             t.unbind(-3) for t in (by_n, by_z, by_r, r, z)
         )

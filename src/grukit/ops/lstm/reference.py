@@ -56,9 +56,9 @@ class LstmBackward:
 
     def __init__(self, past: Past) -> None:
         i, f, g, o = past.kept
-        drop_n = past.factor(past.tensors.drop_n)
         c_before = past.before[1]
-        c = f * c_before + i * g * drop_n
+        new = past.dropped(g)
+        c = f * c_before + i * new
         self.size = c.shape[-1:]
         self.gain = past.tensors.gain_c
         if self.gain is None or past.tensors.bias_c is None:
@@ -75,9 +75,9 @@ class LstmBackward:
         self.by_c = (o * (1 - squashed * squashed)).unbind(-3)
         self.f = f.unbind(-3)
         by_gates = [
-            g * drop_n * i * (1 - i),
+            new * i * (1 - i),
             c_before * f * (1 - f),
-            i * drop_n * (1 - g * g),
+            past.dropped(i * (1 - g * g)),
             squashed * o * (1 - o),
         ]
         self.by_gates = [by.unbind(-3) for by in by_gates]
