@@ -13,6 +13,7 @@ from torch import Tensor
 from grukit.core.errors import ParameterError, must_be
 from grukit.core.rules import check, integer, number, optional
 from grukit.ops.cell import Cell
+from grukit.ops.transforms import autocast_dtype
 
 
 class Options(TypedDict, total=False):
@@ -140,6 +141,14 @@ def check_sense(cell: Cell, variant: str, **options: tuple[Any, str]) -> None:
         if value and tensor in cell.refuses(variant):
             what = f"{cell.name.upper()} {variant}".strip()
             raise ParameterError(must_be(name, f"off for {what}", value))
+
+
+def goes_with(tensor: Tensor, dtype: torch.dtype) -> bool:
+    """Whether it has the dtype, or both are such that autocast casts them to one."""
+    if tensor.dtype == dtype:
+        return True
+    cast = tensor.is_floating_point() and torch.float64 not in (tensor.dtype, dtype)
+    return cast and autocast_dtype(tensor) is not None
 
 
 def checked_lengths(lengths: Tensor | Sequence[int], x: Tensor) -> Tensor:

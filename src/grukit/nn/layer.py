@@ -22,13 +22,14 @@ from grukit.nn.arguments import (
     check_size,
     checked_lengths,
     describe,
+    goes_with,
     hidden_sizes,
     input_rates,
     zoneout_rates,
 )
 from grukit.nn.masks import drop_mask, zoneout_mask
+from grukit.nn.states import columns, map_state
 from grukit.ops.recurrence import Recurrence
-from grukit.ops.transforms import autocast_dtype
 
 States = tuple[Tensor, ...]
 """h, or h and c, of one layer and direction."""
@@ -42,6 +43,7 @@ class Layer(nn.Module):
 
     recurrence: ClassVar[Recurrence]
     Trace: ClassVar[Any]
+    weight_ih_l0: Tensor
 
     def __init__(
         self,
@@ -185,7 +187,7 @@ class Layer(nn.Module):
         output, finals = self._run(x, states, lengths, resets, self.training)
         final = self._joined(finals)
         if self.models is None and input.dim() == 2:
-            return output[:, 0], _map(final, lambda t: t[:, 0])
+            return output[:, 0], map_state(final, lambda t: t[:, 0])
         return (output.transpose(-3, -2) if self.batch_first else output), final
 
     @torch.no_grad()
@@ -200,9 +202,13 @@ class Layer(nn.Module):
         """
         if self.bidirectional:
             raise ParameterError("step must be of a layer in one direction, got a bidirectional")
+        self._check_layout(x, *((1, 2) if self.models is None else (3,)))
         unbatched = x.dim() == 1
         if unbatched:
-            x, state = x[None], _map(state, lambda t: t[:, None])
+            x = x[None]
+            if state is not None:
+                self._check_dims(state, 2, "unbatched 1-D input")
+                state = map_state(state, lambda t: t[:, None])
         states = self._states(x.unsqueeze(-3), state, batch=x.shape[-2])
         keeps = self._keeps(x, (), training=False)
         finals = []
@@ -215,7 +221,7 @@ class Layer(nn.Module):
             x = output + x if self.residual and layer else output
             finals.append(final)
         final = self._joined(finals)
-        return (x[0], _map(final, lambda t: t[:, 0])) if unbatched else (x, final)
+        return (x[0], map_state(final, lambda t: t[:, 0])) if unbatched else (x, final)
 
     def trace(
         self,
@@ -381,21 +387,16 @@ class Layer(nn.Module):
         resets: Tensor | None,
     ) -> tuple[Tensor, list[States], Tensor | None, Tensor | None]:
         """The arguments as [T, B, I], states, [B] and [T, B], all with the model axis."""
-        name, dims = type(self).__name__, input.dim()
-        if dims not in ((2, 3) if self.models is None else (3, 4)):
-            wanted = "2D or 3D" if self.models is None else "3D or 4D"
-            raise ValueError(f"{name}: Expected input to be {wanted}, got {dims}D instead")
-        unbatched = self.models is None and dims == 2
+        self._check_layout(input, *((2, 3) if self.models is None else (3, 4)))
+        unbatched = self.models is None and input.dim() == 2
         x = input[:, None] if unbatched else input
         if self.batch_first and not unbatched:
             x = x.transpose(-3, -2)
         if self.models is not None:
-            if dims == 4 and input.shape[0] != self.models:
-                raise RuntimeError(f"input must have {self.models} models, got {list(input.shape)}")
             x = x.expand(self.models, *x.shape[-3:])
         if unbatched and hx is not None:
-            self._check_dims(hx, 2, "unbatched 2-D")
-            hx = _map(hx, lambda t: t[:, None])
+            self._check_dims(hx, 2, "unbatched 2-D input")
+            hx = map_state(hx, lambda t: t[:, None])
         states = self._states(x, hx, batch=x.shape[-2])
         if lengths is not None:
             lengths = checked_lengths(lengths, x)
@@ -417,8 +418,7 @@ class Layer(nn.Module):
     def _states(self, x: Tensor, hx: Any, batch: int) -> list[States]:
         """The initial states, after the checks that torch makes on input and state."""
         dtype = self.weight_ih_l0.dtype
-        casts = autocast_dtype(x) is not None
-        if x.dtype != dtype and not casts:
+        if not goes_with(x, dtype):
             raise ValueError(
                 f"RNN input dtype ({x.dtype}) does not match weight dtype ({dtype}). "
                 f"Convert input: input.to({dtype}), or convert model: model.to({x.dtype})"
@@ -430,8 +430,11 @@ class Layer(nn.Module):
             )
         if hx is None:
             return self._initial(x, batch)
-        self._check_dims(hx, 3 if self.models is None else 4, "batched 3-D")
-        return self._split(hx, x, batch, casts)
+        if self.models is None:
+            self._check_dims(hx, 3, "batched 3-D input")
+        else:
+            self._check_dims(hx, 4, "several models")
+        return self._split(hx, x, batch)
 
     def _initial(self, x: Tensor, batch: int) -> list[States]:
         """Learned or zero states."""
@@ -447,40 +450,46 @@ class Layer(nn.Module):
                     found.append(tuple(x.new_zeros((*leading, batch, size)) for size in sizes))
         return found
 
-    def _check_dims(self, hx: Any, dims: int, kind: str) -> None:
-        for tensor in _tensors(hx):
-            if tensor.dim() != dims:
-                raise RuntimeError(
-                    f"For {kind} input, hx should also be {dims}-D but got {tensor.dim()}-D tensor"
-                )
+    def _check_layout(self, input: Tensor, *dims: int) -> None:
+        """Raise for another number of dimensions, as torch does, or of models."""
+        if input.dim() not in dims:
+            wanted = " or ".join(f"{count}D" for count in dims)
+            raise ValueError(
+                f"{type(self).__name__}: Expected input to be {wanted}, got {input.dim()}D instead"
+            )
+        if self.models is not None and input.dim() == dims[-1] and input.shape[0] != self.models:
+            raise RuntimeError(f"input must have {self.models} models, got {list(input.shape)}")
 
-    def _split(self, hx: Any, x: Tensor, batch: int, casts: bool) -> list[States]:
+    def _columns(self, hx: Any) -> list[Sequence[Tensor]]:
+        """The tensors of h, and of c: one, or one for each layer."""
+        layers = None if isinstance(self.hidden_size, int) else self.num_layers
+        return columns(hx, self.recurrence.cell.has_c, layers)
+
+    def _check_dims(self, hx: Any, dims: int, kind: str) -> None:
+        for column in self._columns(hx):
+            for tensor in column:
+                if tensor.dim() != dims:
+                    raise RuntimeError(
+                        f"For {kind}, hx should also be {dims}-D but got {tensor.dim()}-D tensor"
+                    )
+
+    def _split(self, hx: Any, x: Tensor, batch: int) -> list[States]:
         """The states of each layer and direction."""
-        parts = tuple(hx) if self.recurrence.cell.has_c else (hx,)
-        if len(parts) != len(self._state_sizes(0)):
-            raise RuntimeError(f"hx must be a pair (h, c), got {len(parts)} tensors")
-        columns = []
-        for which, part in enumerate(parts):
-            sizes = [self._state_sizes(layer)[which] for layer in range(self.num_layers)]
-            if isinstance(self.hidden_size, int):
-                groups, counts = [part], [self.num_layers * self._directions]
-                sizes = sizes[:1]
-            else:
-                groups, counts = list(part), [self._directions] * self.num_layers
-                if len(groups) != self.num_layers:
-                    wanted = f"a tuple of {self.num_layers} tensors"
-                    raise ParameterError(must_be("hx", wanted, len(groups)))
-            column: list[Tensor] = []
-            for group, count, size in zip(groups, counts, sizes, strict=True):
-                leading = () if self.models is None else (self.models,)
-                expected = (*leading, count, batch, size)
-                if group.shape != expected:
-                    raise RuntimeError(f"Expected hidden size {expected}, got {list(group.shape)}")
-                if group.dtype != x.dtype and not casts:
-                    raise RuntimeError(f"hx must be {x.dtype}, as the input, got {group.dtype}")
-                column += group.unbind(-3)
-            columns.append(column)
-        return list(zip(*columns, strict=True))
+        found, pair = [], self.recurrence.cell.has_c
+        leading = () if self.models is None else (self.models,)
+        for which, column in enumerate(self._columns(hx)):
+            count = self._directions * self.num_layers // len(column)
+            states: list[Tensor] = []
+            for layer, tensor in enumerate(column):
+                expected = (*leading, count, batch, self._state_sizes(layer)[which])
+                if tensor.shape != expected:
+                    name = f"hidden[{which}]" if pair else "hidden"
+                    raise RuntimeError(f"Expected {name} size {expected}, got {list(tensor.shape)}")
+                if not goes_with(tensor, x.dtype):
+                    raise RuntimeError(f"hx must be {x.dtype}, as the input, got {tensor.dtype}")
+                states += tensor.unbind(-3)
+            found.append(states)
+        return list(zip(*found, strict=True))
 
     def _joined(self, finals: list[States]) -> Any:
         """The final states of each layer and direction, as hx is given."""
@@ -513,20 +522,9 @@ class Layer(nn.Module):
         again = pack_padded_sequence(output, lengths)
         final = self._joined(finals)
         if inverse is not None:
-            final = _map(final, lambda t: t.index_select(1, inverse))
+            final = map_state(final, lambda t: t.index_select(1, inverse))
         return PackedSequence(again.data, batch_sizes, order, inverse), final
 
 
 def _suffix(layer: int, reverse: bool) -> str:
     return f"_l{layer}{'_reverse' if reverse else ''}"
-
-
-def _tensors(state: Any) -> list[Tensor]:
-    return [state] if isinstance(state, Tensor) else [t for part in state for t in _tensors(part)]
-
-
-def _map(state: Any, change: Any) -> Any:
-    """A state with every tensor changed."""
-    if state is None or isinstance(state, Tensor):
-        return None if state is None else change(state)
-    return tuple(_map(part, change) for part in state)

@@ -14,17 +14,19 @@ from grukit.nn.arguments import (
     check_rates,
     check_sense,
     describe,
+    goes_with,
     zoneout_rates,
 )
 from grukit.nn.masks import Masks, drop_mask, zoneout_mask
+from grukit.nn.states import columns
 from grukit.ops.recurrence import Recurrence
-from grukit.ops.transforms import autocast_dtype
 
 
 class RecurrentCell(nn.Module):
     """A cell in the manner of torch.nn.GRUCell; GRUCell, LSTMCell and RNNCell are its kinds."""
 
     recurrence: ClassVar[Recurrence]
+    weight_ih: Tensor
 
     def __init__(
         self,
@@ -139,8 +141,8 @@ class RecurrentCell(nn.Module):
                 f"expected {self.input_size}"
             )
         states = self._states(x, hx, batched)
-        for what, tensor in {"input": x, "hx": states[0]}.items():
-            if tensor.dtype != self.weight_ih.dtype and autocast_dtype(x) is None:
+        for what, tensor in (("input", x), *(("hx", state) for state in states)):
+            if not goes_with(tensor, self.weight_ih.dtype):
                 raise RuntimeError(
                     f"{what} must be {self.weight_ih.dtype}, as the weights, got {tensor.dtype}"
                 )
@@ -199,9 +201,7 @@ class RecurrentCell(nn.Module):
             if self.learned_state:
                 return tuple(parameters.first_states(self, cell, x.shape[0]))
             return tuple(x.new_zeros((x.shape[0], size)) for size in sizes)
-        given = tuple(hx) if cell.has_c else (hx,)
-        if len(given) != len(sizes):
-            raise ValueError(f"{name}: Expected hx to be a pair (h, c), got {len(given)} tensors")
+        given = tuple(state for (state,) in columns(hx, cell.has_c))
         for h in given:
             if h.dim() not in (1, 2):
                 raise ValueError(f"{name}: Expected hidden to be 1D or 2D, got {h.dim()}D instead")
