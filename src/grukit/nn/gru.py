@@ -71,7 +71,7 @@ class GRU(Layer):
     learned_state: the state before the first step where hx is None, and the state at a reset, is
         a parameter, zero at first.
     residual: from the second layer on a layer's input is added to its output.
-    models: K models in one call, each with its own parameters [K, ...]; see ``forward``.
+    models: K models in one call, each with its own parameters [K, ...]; see forward.
     backend: the backend the op must use; None leaves the choice to dispatch.
 
     Masks are drawn from torch's global generator: torch.manual_seed makes them again.

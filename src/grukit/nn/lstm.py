@@ -16,7 +16,8 @@ class LSTMTrace(NamedTuple):
     """What one layer and direction computed at every step, each [T, B, H].
 
     The input gate i, the forget gate f, the memory content g, the output gate o, the cell
-    state c and the hidden state h of the equations. Steps past a sequence's length are zero.
+    state c and the hidden state h of the equations; h is [T, B, P] with a projection. Steps past a
+    sequence's length are zero.
     """
 
     input: Tensor
@@ -69,7 +70,7 @@ class LSTM(Layer):
     learned_state: the states before the first step where hx is None, and those at a reset, are
         parameters, zero at first.
     residual: from the second layer on a layer's input is added to its output.
-    models: K models in one call, each with its own parameters [K, ...]; see ``forward``.
+    models: K models in one call, each with its own parameters [K, ...]; see forward.
     backend: the backend the op must use; None leaves the choice to dispatch.
 
     Masks are drawn from torch's global generator: torch.manual_seed makes them again.

@@ -15,8 +15,8 @@ from grukit.ops import rnn
 class RNNTrace(NamedTuple):
     """What one layer and direction computed at every step, each [T, B, H].
 
-    The memory content, which is the state before zoneout and projection, and the hidden
-    state. Steps past a sequence's length are zero.
+    The memory content, which is the state before zoneout and projection, and the hidden state,
+    [T, B, P] with a projection. Steps past a sequence's length are zero.
     """
 
     memory: Tensor
@@ -55,7 +55,7 @@ class RNN(Layer):
     learned_state: the state before the first step where hx is None, and the state at a reset, is
         a parameter, zero at first.
     residual: from the second layer on a layer's input is added to its output.
-    models: K models in one call, each with its own parameters [K, ...]; see ``forward``.
+    models: K models in one call, each with its own parameters [K, ...]; see forward.
     backend: the backend the op must use; None leaves the choice to dispatch.
 
     There is no candidate_dropout: a plain RNN has no candidate apart from its state. Masks are

@@ -31,8 +31,8 @@ class GRUCell(RecurrentCell):
 
     Parameters are named and ordered as torch's: ``weight_ih`` [3H, I], ``weight_hh`` [3H, H],
     ``bias_ih`` and ``bias_hh`` [3H], rows in the order r, z, n. The options beyond torch's are
-    those of ``GRU``; with ``proj_size`` the state stays [B, H]. The masks of a sequence are drawn
-    once and given to each of its steps:
+    those of ``GRU`` that concern one step; with ``proj_size`` the state stays [B, H]. The masks of
+    a sequence are drawn once and given to each of its steps:
 
     >>> cell = GRUCell(10, 20, recurrent_dropout=0.2)
     >>> masks = cell.masks(batch=3)

@@ -30,8 +30,8 @@ class LSTMCell(RecurrentCell):
 
     Parameters are named and ordered as torch's: ``weight_ih`` [4H, I], ``weight_hh`` [4H, H],
     ``bias_ih`` and ``bias_hh`` [4H], rows in the order i, f, g, o. The options beyond torch's are
-    those of ``LSTM``; the masks of a sequence are drawn once with ``masks(batch)`` and given to
-    each of its steps.
+    those of ``LSTM`` that concern one step; the masks of a sequence are drawn once with
+    ``masks(batch)`` and given to each of its steps.
     """
 
     recurrence = lstm

@@ -18,11 +18,15 @@ class RNNCell(RecurrentCell):
     >>> h.shape
     torch.Size([3, 20])
 
-    h' = tanh(W_ih x + b_ih + W_hh h + b_hh), or relu in the place of tanh.
+    The new state is
+
+        h' = tanh(W_ih x + b_ih + W_hh h + b_hh)
+
+    or relu in the place of tanh.
 
     Parameters are named as torch's: ``weight_ih`` [H, I], ``weight_hh`` [H, H], ``bias_ih`` and
-    ``bias_hh`` [H]. The options beyond torch's are those of ``RNN``; the masks of a sequence are
-    drawn once with ``masks(batch)`` and given to each of its steps.
+    ``bias_hh`` [H]. The options beyond torch's are those of ``RNN`` that concern one step; the
+    masks of a sequence are drawn once with ``masks(batch)`` and given to each of its steps.
     """
 
     recurrence = rnn
