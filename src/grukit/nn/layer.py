@@ -58,7 +58,7 @@ class Layer(nn.Module):
         device: Any = None,
         dtype: Any = None,
         *,
-        variant: str | None = None,
+        variant: str,
         layer_norm: bool = False,
         zoneout: float | tuple[float, float] = 0.0,
         recurrent_dropout: float = 0.0,
@@ -84,7 +84,7 @@ class Layer(nn.Module):
         check_proj_size(proj_size, min(self._sizes))
         check_rates(recurrent_dropout=recurrent_dropout, candidate_dropout=candidate_dropout)
         check_models(models)
-        self._variant = next(iter(cell.variants)) if variant is None else variant
+        self._variant = variant
         check_sense(
             cell,
             self._variant,
@@ -92,7 +92,9 @@ class Layer(nn.Module):
             candidate_dropout=(candidate_dropout, "drop_n"),
         )
         if residual and len(set(self._sizes)) > 1 and not proj_size:
-            raise ParameterError(must_be("residual", "off for layers of other sizes", self._sizes))
+            raise ParameterError(
+                must_be("residual", "off for hidden sizes that differ", self._sizes)
+            )
         self.input_size = input_size
         self.hidden_size = hidden_size if isinstance(hidden_size, int) else tuple(hidden_size)
         self.num_layers = len(self._sizes)
@@ -165,19 +167,22 @@ class Layer(nn.Module):
     ) -> Any:
         """Output of the last layer at every step, and the final state of every layer.
 
-        input: [T, B, I], [B, T, I] with ``batch_first``, [T, I] unbatched, or a
-            PackedSequence. T and B may be 0. With ``models`` [K, T, B, I] or [K, B, T, I], or
-            one input [T, B, I] or [B, T, I] for all models.
+        input: [T, B, I], [B, T, I] with batch_first, [T, I] unbatched, or a PackedSequence. T
+            and B may be 0. With models [K, T, B, I] or [K, B, T, I], or one input [T, B, I] or
+            [B, T, I] for all models.
         hx: state before the first step [L * D, B, H] ([L * D, H] unbatched; a model axis
-            before). If None it is zero, or the learned state. With one hidden size per layer a
-            tuple with [D, B, H] for each.
+            before), for an LSTM a pair (h, c). If None it is zero, or the learned state. With
+            one hidden size per layer a tuple with [D, B, H] for each. With a projection the h
+            of an LSTM or RNN has size P.
         lengths: [B], in any order and on any device, how many steps of each sequence count;
             0 is allowed. Output past a length is zero, the final state that at the length.
+            With models also [K, B].
         resets: bool, [T, B] ([B, T], [T] as the input): a new sequence starts at this step,
             from a fresh state. With these several sequences lie end to end in one row.
 
-        Returns output [T, B, D * H], laid out as the input, and the final state, as hx. Raises
-        ValueError or RuntimeError, as torch.nn, for arguments that do not fit.
+        Returns output [T, B, D * H] ([T, B, D * P] with a projection), laid out as the input,
+        and the final state, as hx. Raises ValueError or RuntimeError, as torch.nn, for
+        arguments that do not fit.
         """
         if isinstance(input, PackedSequence):
             if lengths is not None or resets is not None:
@@ -194,8 +199,8 @@ class Layer(nn.Module):
     def step(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
         """One step of a stream: the output [B, H] and the state after it.
 
-        x: [B, I], or [I] unbatched; with ``models`` [K, B, I].
-        state: what the step before gave, or ``forward``; as hx there.
+        x: [B, I], or [I] unbatched; with models [K, B, I].
+        state: what the step before gave, or forward; as hx there.
 
         As in eval mode, whatever the mode, and without a graph. Step by step this gives what
         ``forward`` gives for the sequence. Raises ParameterError if the layer is bidirectional.
@@ -241,7 +246,7 @@ class Layer(nn.Module):
         """
         if isinstance(input, PackedSequence):
             raise ParameterError("input must be padded, with lengths=, got a PackedSequence")
-        if not 0 <= layer < self.num_layers:
+        if layer not in range(self.num_layers):
             raise ParameterError(must_be("layer", f"from 0 to {self.num_layers - 1}", layer))
         if reverse not in self._reverses:
             raise ParameterError(must_be("reverse", "False for one direction", reverse))
@@ -401,6 +406,7 @@ class Layer(nn.Module):
         if lengths is not None:
             lengths = checked_lengths(lengths, x)
         if resets is not None:
+            resets = torch.as_tensor(resets)
             shape = input.shape[:1] if unbatched else input.shape[-3:-1]
             fits = resets.shape == shape or resets.shape == input.shape[:-1]
             if not fits or resets.dtype != torch.bool:

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from grukit.core.errors import ParameterError
+from grukit.core.errors import ParameterError, must_be
 from grukit.nn import parameters
 from grukit.nn.arguments import (
     check_flags,
@@ -36,7 +36,7 @@ class RecurrentCell(nn.Module):
         device: Any = None,
         dtype: Any = None,
         *,
-        variant: str | None = None,
+        variant: str,
         proj_size: int = 0,
         layer_norm: bool = False,
         zoneout: float | tuple[float, float] = 0.0,
@@ -47,15 +47,14 @@ class RecurrentCell(nn.Module):
     ) -> None:
         super().__init__()
         cell = self.recurrence.cell
-        self._variant = next(iter(cell.variants)) if variant is None else variant
+        self._variant = variant
         check_flags(layer_norm=layer_norm, learned_state=learned_state)
         check_rates(
             recurrent_dropout=recurrent_dropout,
             candidate_dropout=candidate_dropout,
             input_dropout=input_dropout,
         )
-        if proj_size:
-            check_proj_size(proj_size, hidden_size)
+        check_proj_size(proj_size, hidden_size)
         check_sense(
             cell,
             self._variant,
@@ -106,16 +105,11 @@ class RecurrentCell(nn.Module):
 
         In eval mode, and for rates of zero, there is nothing to drop, and they are None.
         """
-        like, projected = next(self.parameters()), self.proj_size or self.hidden_size
-        sizes = {
-            "input": (self.input_dropout, self.input_size),
-            "recurrent": (self.recurrent_dropout, projected),
-            "candidate": (self.candidate_dropout, self.hidden_size),
-        }
+        like = next(self.parameters())
         return Masks(
             **{
                 name: drop_mask(like, (batch, size), rate)
-                for name, (rate, size) in sizes.items()
+                for name, (rate, size) in self._drops().items()
                 if rate and self.training
             }
         )
@@ -124,7 +118,7 @@ class RecurrentCell(nn.Module):
         """The next state [B, H] or [H] from an input [B, I] or [I] and a state.
 
         hx: [B, H] or [H], for an LSTM a pair; zero, or the learned state, if None.
-        masks: those of this sequence, from ``masks(batch)``; needed in training mode if the cell
+        masks: those of this sequence, from masks(batch); needed in training mode if the cell
             has dropout, since they are the same for all steps.
 
         Raises ValueError for a wrong number of dimensions or masks that are missing, RuntimeError
@@ -146,7 +140,7 @@ class RecurrentCell(nn.Module):
                 raise RuntimeError(
                     f"{what} must be {self.weight_ih.dtype}, as the weights, got {tensor.dtype}"
                 )
-        masks = self._checked(masks)
+        masks = self._checked(masks, x.shape[0])
         given: dict[str, Any] = parameters.weights(self, self._names) | dict(
             zip(("h0", "c0"), states, strict=False)
         )
@@ -182,14 +176,31 @@ class RecurrentCell(nn.Module):
         """The settings that only this kind has, with their defaults, for the repr."""
         return {}
 
-    def _checked(self, masks: Masks | None) -> Masks:
-        drops = self.recurrent_dropout or self.candidate_dropout or self.input_dropout
-        if masks is None and drops and self.training:
-            raise ParameterError(
-                "masks must be given in training mode, since a sequence has the same for all its "
-                "steps: draw them once with masks(batch)"
-            )
-        return masks or Masks()
+    def _drops(self) -> dict[str, tuple[float, int]]:
+        """The rate and the width of each mask."""
+        return {
+            "input": (self.input_dropout, self.input_size),
+            "recurrent": (self.recurrent_dropout, self.proj_size or self.hidden_size),
+            "candidate": (self.candidate_dropout, self.hidden_size),
+        }
+
+    def _checked(self, masks: Masks | None, batch: int) -> Masks:
+        if masks is None:
+            masks = Masks()
+        if not isinstance(masks, Masks):
+            raise ParameterError(f"masks must be from masks(batch), got {type(masks).__name__}")
+        for name, (rate, size) in self._drops().items():
+            mask = getattr(masks, name)
+            if mask is None:
+                if rate and self.training:
+                    raise ParameterError(
+                        f"the {name} mask must be given in training mode, since a sequence has "
+                        "the same for all its steps: draw it once with masks(batch)"
+                    )
+            elif mask.shape != (batch, size):
+                wanted = f"of shape {[batch, size]}"
+                raise ParameterError(must_be(f"the {name} mask", wanted, list(mask.shape)))
+        return masks
 
     def _states(self, x: Tensor, hx: Any, batched: bool) -> tuple[Tensor, ...]:
         """The states [B, H], after torch's checks."""
