@@ -1,9 +1,13 @@
-"""Recurrent layers and cells that take the place of torch.nn's."""
+"""Recurrent layers and cells that take the place of torch.nn's, and what composes them."""
 
+from grukit.nn import init
+from grukit.nn.bidirectional import Bidirectional
 from grukit.nn.cells import GRUCell, LSTMCell, RNNCell
 from grukit.nn.gru import GRU, GRUTrace
 from grukit.nn.lstm import LSTM, LSTMTrace
+from grukit.nn.models import stack_models, unstack_models
 from grukit.nn.rnn import RNN, RNNTrace
+from grukit.nn.stack import Stack
 
 LAYERS = (GRU, LSTM, RNN)
 CELLS = (GRUCell, LSTMCell, RNNCell)
@@ -15,10 +19,15 @@ __all__ = [
     "LAYERS",
     "LSTM",
     "RNN",
+    "Bidirectional",
     "GRUCell",
     "GRUTrace",
     "LSTMCell",
     "LSTMTrace",
     "RNNCell",
     "RNNTrace",
+    "Stack",
+    "init",
+    "stack_models",
+    "unstack_models",
 ]

@@ -18,7 +18,7 @@ from grukit.ops.contract import Arguments, compute_dtype, hidden_size, output_si
 from grukit.ops.projection import Projection, ProjectionBackward, over_time, product
 from grukit.ops.sequence import (
     counting,
-    input_projection,
+    input_projections,
     masked,
     recurrent_projections,
     starting,
@@ -71,8 +71,9 @@ class StepBackward(Protocol):
         """The gradients of the old states, as far as they act directly, and of `a`."""
         ...
 
-    def d_gates(self) -> Tensor:
-        """The gradient of the input's share of the gates."""
+    @property
+    def d_inputs(self) -> Sequence[Tensor]:
+        """The gradients of the input's share of the gates, in the order of the rows."""
         ...
 
     def d_parameters(self) -> dict[str, Tensor]:
@@ -132,8 +133,17 @@ def backward(
     found = dict(zip(("h0", "c0"), d_states, strict=False))
     found |= dict(zip(("fresh_h", "fresh_c"), d_fresh, strict=False))
     found |= back.d_parameters()
-    found |= _of_input(cell, tensors, masked(tensors.x, valid), back.d_gates(), wants_dx)
-    found |= _of_recurrent(back)
+    found |= _of_products("hh", back.products, back.d_products)[0]
+    x, whole = masked(tensors.x, valid), len(back.d_inputs) == 1
+    blocks = (cell.blocks,) if whole else tuple((block,) for block in cell.blocks)
+    inputs = [ProjectionBackward(part, x) for part in input_projections(cell, tensors, blocks)]
+    of_weights, of_products = _of_products("ih", inputs, back.d_inputs)
+    found |= of_weights
+    if wants_dx:
+        pairs = zip(of_products, inputs, strict=True)
+        parts = [torch.matmul(d, of.projection.w) for d, of in pairs]
+        dx = parts[0] if whole else parts[0].add_(parts[1])
+        found["x"] = dx.unflatten(-2, x.shape[-3:-1])
     if w_hr is not None:
         if cell.projects_state:
             assert back.emitted is not None
@@ -204,37 +214,23 @@ def _loop(
     return torch.stack(d_projected, dim=-3), d_states, d_fresh
 
 
-def _of_input(
-    cell: Cell, tensors: Arguments, x: Tensor, d_gates: Tensor, wants_dx: bool
-) -> dict[str, Tensor]:
-    """The gradients of x and of the input's weights."""
-    projection = ProjectionBackward(input_projection(cell, tensors), x)
-    d = d_gates.flatten(-3, -2)
-    of_product = projection.of_product(d)
-    found = _named("ih", projection.of_weights(d, of_product))
-    if wants_dx:
-        found["x"] = torch.matmul(of_product, tensors.w_ih).unflatten(-2, x.shape[-3:-1])
-    return found
-
-
-def _of_recurrent(back: StepBackward) -> dict[str, Tensor]:
-    """The gradients of the recurrent weights."""
-    parts = []
-    for projection, of_result in zip(back.products, back.d_products, strict=True):
-        d = of_result.flatten(-3, -2)
-        parts.append(_named("hh", projection.of_weights(d, projection.of_product(d))))
-    if len(parts) == 1:
-        return parts[0]
-    return {
-        name: torch.cat([part[name] for part in parts], dim=-2 if name == "w_hh" else -1)
+def _of_products(
+    which: str, products: Sequence[ProjectionBackward], d_results: Sequence[Tensor]
+) -> tuple[dict[str, Tensor], list[Tensor]]:
+    """The gradients of the weights of some products, and of the products, [N, R]."""
+    parts, of_products = [], []
+    for projection, d_result in zip(products, d_results, strict=True):
+        d = d_result.flatten(-3, -2)
+        of_products.append(projection.of_product(d))
+        dw, db, d_gain = projection.of_weights(d, of_products[-1])
+        parts.append({"w": dw, "b": db} if d_gain is None else {"w": dw, "b": db, "gain": d_gain})
+    whole = {
+        f"{name}_{which}": parts[0][name]
+        if len(parts) == 1
+        else torch.cat([part[name] for part in parts], dim=-2 if name == "w" else -1)
         for name in parts[0]
     }
-
-
-def _named(which: str, gradients: tuple[Tensor, Tensor, Tensor | None]) -> dict[str, Tensor]:
-    dw, db, d_gain = gradients
-    found = {f"w_{which}": dw, f"b_{which}": db}
-    return found if d_gain is None else {**found, f"gain_{which}": d_gain}
+    return whole, of_products
 
 
 def _kept(keep: Tensor | None, valid: Tensor | None, d_output: Tensor) -> Tensor | None:

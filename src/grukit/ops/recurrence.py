@@ -149,7 +149,7 @@ def _register_forward(recurrence: Recurrence) -> Any:
     def differentiate(ctx: Any, *cotangents: Tensor | None) -> tuple[Any, ...]:
         *saved, output, reserve = ctx.saved_tensors
         tensors = Arguments(*saved)
-        results = (output, tensors.h0, tensors.c0) if cell.has_c else (output, tensors.h0)
+        results = [t for t in (output, tensors.h0, tensors.c0) if t is not None]
         seeds = [
             torch.zeros_like(result) if d is None else d
             for d, result in zip(cotangents, results, strict=False)

@@ -74,7 +74,7 @@ def unroll(cell: Cell, tensors: Arguments, variant: str, reverse: bool) -> Unrol
     # Padding may hold anything; its NaN times a zero gradient would be NaN.
     x = masked(tensors.x, valid)
     time = x.shape[-3]
-    of_x = over_time(input_projection(cell, tensors), x).unbind(-3)
+    of_x = over_time(input_projections(cell, tensors, (cell.blocks,))[0], x).unbind(-3)
     recurrent = recurrent_projections(cell, tensors, variant)
     keeps = [_at_steps(keep, time) for keep in (tensors.keep_h, tensors.keep_c)]
     valids = None if valid is None else valid.unbind(-3)
@@ -129,7 +129,7 @@ def advance(
 
 def one_step(cell: Cell, tensors: Arguments, variant: str) -> tuple[Tensor, States]:
     """Output [B, H] and states after a single step, for x [B, I] and one number for a keep."""
-    of_x = input_projection(cell, tensors)(tensors.x)
+    of_x = input_projections(cell, tensors, (cell.blocks,))[0](tensors.x)
     recurrent = recurrent_projections(cell, tensors, variant)
     old = (tensors.h0,) if tensors.c0 is None else (tensors.h0, tensors.c0)
     keeps = tuple(
@@ -150,29 +150,36 @@ def output_of(cell: Cell, tensors: Arguments, steps: Unrolled) -> Tensor:
     return masked(output.to(tensors.x.dtype), counting(tensors))
 
 
-def input_projection(cell: Cell, tensors: Arguments) -> Projection:
-    """x -> the input's share of the gates."""
+def input_projections(
+    cell: Cell, tensors: Arguments, products: tuple[tuple[int, ...], ...]
+) -> list[Projection]:
+    """x -> the input's share of the gates, in so many products."""
     size = hidden_size(cell, tensors)
-    sizes = [block * size for block in cell.blocks]
-    return Projection(tensors.w_ih, tensors.b_ih, tensors.gain_ih, sizes)
+    return _projections(tensors.w_ih, tensors.b_ih, tensors.gain_ih, products, size)
 
 
 def recurrent_projections(cell: Cell, tensors: Arguments, variant: str) -> list[Projection]:
-    """The products of a step, each with its share of the rows."""
-    size = hidden_size(cell, tensors)
-    products = cell.variants[variant]
+    """The recurrent products of a step."""
+    size, products = hidden_size(cell, tensors), cell.variants[variant]
+    return _projections(tensors.w_hh, tensors.b_hh, tensors.gain_hh, products, size)
+
+
+def _projections(
+    w: Tensor,
+    b: Tensor | None,
+    gain: Tensor | None,
+    products: tuple[tuple[int, ...], ...],
+    size: int,
+) -> list[Projection]:
+    """One projection for each product, with its share of the rows."""
     if len(products) == 1:
-        sizes = [block * size for block in products[0]]
-        return [Projection(tensors.w_hh, tensors.b_hh, tensors.gain_hh, sizes)]
+        return [Projection(w, b, gain, [block * size for block in products[0]])]
     found, first = [], 0
     for blocks in products:
         count = sum(blocks) * size
-        w = tensors.w_hh.narrow(-2, first, count)
-        b, gain = (
-            None if t is None else t.narrow(-1, first, count)
-            for t in (tensors.b_hh, tensors.gain_hh)
-        )
-        found.append(Projection(w, b, gain, [block * size for block in blocks]))
+        own_b, own_gain = (None if t is None else t.narrow(-1, first, count) for t in (b, gain))
+        sizes = [block * size for block in blocks]
+        found.append(Projection(w.narrow(-2, first, count), own_b, own_gain, sizes))
         first += count
     return found
 

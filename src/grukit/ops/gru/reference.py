@@ -74,7 +74,9 @@ class GruBackward:
         )
         inputs = (past.a,) if self.after else (past.a, term)
         self.products = [*map(ProjectionBackward, past.recurrent, inputs)]
-        self.d_products = [self.d_rows] if self.after else [self.d_gate_rows, self.d_term_rows]
+        apart = [self.d_gate_rows, self.d_n_rows]
+        self.d_products = [self.d_rows] if self.after else apart
+        self.d_inputs = apart if self.after else [self.d_rows]
 
     def step(self, t: int, d_states: States) -> tuple[States, Tensor]:
         (dh,) = d_states
@@ -89,11 +91,6 @@ class GruBackward:
             torch.mul(d_term, self.by_r[t], out=self.d_r[t])
             d_a = self.products[0].of_a(self.d_gate[t], t) + d_term * self.r[t]
         return (dh * self.z[t],), d_a
-
-    def d_gates(self) -> Tensor:
-        if not self.after:
-            return self.d_rows
-        return torch.cat([self.d_gate_rows, self.d_n_rows], dim=-1)
 
     def d_parameters(self) -> dict[str, Tensor]:
         return {}

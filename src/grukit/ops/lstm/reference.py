@@ -82,7 +82,7 @@ class LstmBackward:
         ]
         self.by_gates = [by.unbind(-3) for by in by_gates]
         self.d_rows = past.buffer(4)
-        self.d_products = (self.d_rows,)
+        self.d_products = self.d_inputs = (self.d_rows,)
         self.products = (ProjectionBackward(past.recurrent[0], past.a),)
         self.d = self.d_rows.unbind(-3)
         self.d_each = [d.unbind(-3) for d in self.d_rows.chunk(4, dim=-1)]
@@ -99,9 +99,6 @@ class LstmBackward:
         for gate, of in enumerate((dc, dc, dc, dh)):
             torch.mul(of, self.by_gates[gate][t], out=self.d_each[gate][t])
         return (None, dc * self.f[t]), self.products[0].of_a(self.d[t], t)
-
-    def d_gates(self) -> Tensor:
-        return self.d_rows
 
     def d_parameters(self) -> dict[str, Tensor]:
         if self.gain is None:

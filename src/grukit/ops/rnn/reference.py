@@ -35,15 +35,12 @@ class RnnBackward:
         self.by_h = slope.unbind(-3)
         self.d_rows = past.buffer(1)
         self.d = self.d_rows.unbind(-3)
-        self.d_products = (self.d_rows,)
+        self.d_products = self.d_inputs = (self.d_rows,)
         self.products = (ProjectionBackward(past.recurrent[0], past.a),)
 
     def step(self, t: int, d_states: States) -> tuple[tuple[Tensor | None, ...], Tensor]:
         torch.mul(d_states[0], self.by_h[t], out=self.d[t])
         return (None,), self.products[0].of_a(self.d[t], t)
-
-    def d_gates(self) -> Tensor:
-        return self.d_rows
 
     def d_parameters(self) -> dict[str, Tensor]:
         return {}

@@ -1,0 +1,61 @@
+"""Several models of one shape as one layer, and back."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import TypeVar
+
+import torch
+from torch import nn
+
+from grukit.core.errors import ParameterError, must_be
+from grukit.nn.layer import Layer
+
+L = TypeVar("L", bound=Layer)
+
+
+def stack_models(layers: Sequence[L]) -> L:
+    """One layer of K models, with copies of the parameters of K layers of the same shape.
+
+    >>> from grukit.nn import GRU
+    >>> members = [GRU(10, 20) for _ in range(8)]
+    >>> ensemble = stack_models(members)
+    >>> output, h_n = ensemble(torch.zeros(5, 3, 10))
+    >>> output.shape, h_n.shape
+    (torch.Size([8, 5, 3, 20]), torch.Size([8, 1, 3, 20]))
+
+    The K models compute in one call what the layers compute in K. Raises ParameterError unless
+    the layers are of one kind with the same settings, and none has several models already.
+    """
+    if not layers:
+        raise ParameterError(must_be("layers", "at least one", len(layers)))
+    for layer in layers:
+        if repr(layer) != repr(layers[0]):
+            raise ParameterError(must_be("layers", f"alike, as {layers[0]}", layer))
+    if layers[0].models is not None:
+        raise ParameterError(must_be("layers", "of one model each", layers[0]))
+    weights = [dict(layer.named_parameters()) for layer in layers]
+    stacked = copy.deepcopy(layers[0])
+    for name in weights[0]:
+        together = torch.stack([own[name].detach() for own in weights])
+        stacked.register_parameter(name, nn.Parameter(together))
+    stacked.models = len(layers)
+    return stacked
+
+
+def unstack_models(layer: L) -> list[L]:
+    """The models of a layer of K, each as a layer with a copy of its parameters.
+
+    Raises ParameterError if the layer has no model axis.
+    """
+    if layer.models is None:
+        raise ParameterError(must_be("layer", "of several models", layer))
+    found = []
+    for index in range(layer.models):
+        member = copy.deepcopy(layer)
+        for name, parameter in layer.named_parameters():
+            member.register_parameter(name, nn.Parameter(parameter[index].detach().clone()))
+        member.models = None
+        found.append(member)
+    return found
