@@ -8,8 +8,10 @@ from types import ModuleType
 from grukit.core.errors import MissingExtra
 
 _EXTRA_OF = {
+    "keras": "keras",
     "matplotlib": "plots",
     "narwhals": "forecast",
+    "onnx": "onnx",
     "pandas": "forecast",
     "pyarrow": "parquet",
     "tensorboard": "tensorboard",
