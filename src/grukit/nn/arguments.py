@@ -50,30 +50,34 @@ def check_flags(**flags: Any) -> None:
 
 
 def check_size(name: str, value: Any) -> None:
-    """Raise, as torch does, unless the value is an integer above zero."""
-    if not isinstance(value, int):
+    """Raise, as torch does, unless the value is an integer above zero; a bool is none."""
+    if not isinstance(value, int) or isinstance(value, bool):
         raise TypeError(f"{name} should be of type int, got: {type(value).__name__}")
     if value <= 0:
         raise ValueError(f"{name} must be greater than zero, got {value}")
 
 
 def check_proj_size(proj_size: Any, hidden_size: int) -> None:
-    """Raise ValueError, as torch does, unless 0 <= proj_size < hidden_size."""
+    """Raise, as torch does, unless it is zero or an integer from 1 to below hidden_size."""
+    if not isinstance(proj_size, numbers.Integral) or isinstance(proj_size, bool):
+        raise TypeError(f"proj_size should be of type int, got: {type(proj_size).__name__}")
     if proj_size < 0:
         raise ValueError(
             "proj_size should be a positive integer or zero to disable projections, "
             f"got {proj_size}"
         )
-    if proj_size >= hidden_size:
+    if proj_size and not proj_size < hidden_size:
         raise ValueError(f"proj_size has to be smaller than hidden_size, got {proj_size}")
 
 
 def hidden_sizes(hidden_size: Any, num_layers: Any) -> tuple[int, ...]:
     """One size for each layer."""
     if isinstance(hidden_size, (list, tuple)):
+        if not hidden_size:
+            raise ParameterError(must_be("hidden_size", "one size for each layer", hidden_size))
         for size in hidden_size:
             check_size("hidden_size", size)
-        if not hidden_size or num_layers not in (1, len(hidden_size)):
+        if num_layers not in (1, len(hidden_size)):
             wanted = f"{len(hidden_size)}, the number of hidden sizes"
             raise ParameterError(must_be("num_layers", wanted, num_layers))
         return tuple(hidden_size)
@@ -102,17 +106,17 @@ def check_dropout(dropout: Any, num_layers: int) -> None:
 def check_rates(**rates: Any) -> None:
     """Raise ParameterError unless each is a probability."""
     for name, rate in rates.items():
-        check({name: rate}, {name: number(at_least=0)})
-        if rate > 1:
-            raise ParameterError(must_be(name, "from 0 to 1", rate))
+        if not number().holds(rate) or not 0 <= rate <= 1:
+            raise ParameterError(must_be(name, "a number from 0 to 1", rate))
 
 
 def zoneout_rates(cell: Cell, zoneout: Any) -> tuple[float, ...]:
     """The rate of each state."""
-    rates = zoneout if isinstance(zoneout, (list, tuple)) else (zoneout,) * (1 + cell.has_c)
+    rates: Any = (zoneout,) * (1 + cell.has_c)
+    if cell.has_c and isinstance(zoneout, (list, tuple)):
+        rates = tuple(zoneout)
     if len(rates) != 1 + cell.has_c:
-        wanted = "a number, or a pair (hidden, cell)" if cell.has_c else "a number"
-        raise ParameterError(must_be("zoneout", wanted, zoneout))
+        raise ParameterError(must_be("zoneout", "a number, or a pair (hidden, cell)", zoneout))
     for rate in rates:
         check_rates(zoneout=rate)
     return tuple(float(rate) for rate in rates)
@@ -139,8 +143,8 @@ def check_sense(cell: Cell, variant: str, **options: tuple[Any, str]) -> None:
     """Raise ParameterError for an option that is set though its tensor makes no sense."""
     for name, (value, tensor) in options.items():
         if value and tensor in cell.refuses(variant):
-            what = f"{cell.name.upper()} {variant}".strip()
-            raise ParameterError(must_be(name, f"off for {what}", value))
+            before = " with reset_after=False" if variant == "before" else ""
+            raise ParameterError(must_be(name, f"off for {cell.name.upper()}{before}", value))
 
 
 def goes_with(tensor: Tensor, dtype: torch.dtype) -> bool:
@@ -151,11 +155,19 @@ def goes_with(tensor: Tensor, dtype: torch.dtype) -> bool:
     return cast and autocast_dtype(tensor) is not None
 
 
+def has_shape(tensor: Tensor, *shapes: Sequence[int]) -> bool:
+    """Whether the shape of the tensor is one of these.
+
+    The number of axes comes first: torch.export takes (2, T, B) == (T, B) for a bound on T.
+    """
+    return any(tensor.dim() == len(shape) and tensor.shape == shape for shape in shapes)
+
+
 def checked_lengths(lengths: Tensor | Sequence[int], x: Tensor) -> Tensor:
     """Lengths as int64 on the device of x; values are checked where that costs no wait."""
     time, batch = x.shape[-3:-1]
     lengths = torch.as_tensor(lengths)
-    fits = lengths.shape == (batch,) or lengths.shape == (*x.shape[:-3], batch)
+    fits = has_shape(lengths, (batch,), (*x.shape[:-3], batch))
     if not fits or lengths.is_floating_point() or lengths.dtype == torch.bool:
         got = (list(lengths.shape), lengths.dtype)
         raise ParameterError(must_be("lengths", f"integers of shape [{batch}]", got))

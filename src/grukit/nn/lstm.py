@@ -104,5 +104,6 @@ class LSTM(Layer):
             proj_size,
             device,
             dtype,
+            variant="",
             **options,
         )

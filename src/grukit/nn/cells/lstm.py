@@ -45,4 +45,4 @@ class LSTMCell(RecurrentCell):
         dtype: Any = None,
         **options: Unpack[CellOptions],
     ) -> None:
-        super().__init__(input_size, hidden_size, bias, device, dtype, **options)
+        super().__init__(input_size, hidden_size, bias, device, dtype, variant="", **options)
