@@ -173,6 +173,10 @@ def check_call(cell: Cell, tensors: Arguments, variant: str) -> None:
         raise ParameterError(must_be("dtype of x", f"one of {DTYPES}", x.dtype))
     if x.dim() not in (3, 4):
         raise ParameterError(must_be("x", "of shape [T, B, I] or [K, T, B, I]", list(x.shape)))
+    axes = x.dim() - 1
+    for name, tensor in (("w_hh", tensors.w_hh), ("w_hr", tensors.w_hr)):
+        if tensor is not None and tensor.dim() != axes:
+            raise ParameterError(f"{name} must have {axes} axes, got {list(tensor.shape)}")
     for one, other in (("b_ih", "b_hh"), ("gain_ih", "gain_hh"), ("gain_c", "bias_c")):
         if (getattr(tensors, one) is None) != (getattr(tensors, other) is None):
             raise ParameterError(f"{one} and {other} must be given both or neither")

@@ -1,0 +1,52 @@
+"""Calls that the tests of ops share: every recurrence and variant, every option."""
+
+from __future__ import annotations
+
+import pytest
+
+from grukit.ops import RECURRENCES
+from grukit.ops.contract import DIFFERENTIABLE, NAMES
+from grukit.testing.backends import Case, options
+
+VARIANTS = [
+    (op, variant) for op, recurrence in RECURRENCES.items() for variant in recurrence.cell.variants
+]
+each_variant = pytest.mark.parametrize(
+    ("op", "variant"), VARIANTS, ids=["-".join(names).strip("-") for names in VARIANTS]
+)
+each_op = pytest.mark.parametrize("op", RECURRENCES)
+
+
+def everything(op, variant=None, **fields):
+    """A call with every option that makes sense, lengths and resets; fields win."""
+    cell = RECURRENCES[op].cell
+    variant = next(iter(cell.variants)) if variant is None else variant
+    named = options(cell, variant)
+    changes = {k: v for name in named if name != "zoneout rate" for k, v in named[name].items()}
+    return Case(op, variant, **{"lengths": True, "resets": True, **changes, **fields})
+
+
+def one_by_one(op, variant, **fields):
+    """Calls with nothing optional but lengths and resets, with each option alone, with all."""
+    cell = RECURRENCES[op].cell
+    for change in ({}, *options(cell, variant).values()):
+        yield Case(op, variant, **{"lengths": True, "resets": True, **change, **fields})
+    yield everything(op, variant, **fields)
+
+
+def with_leaves(case):
+    """The tensors of a call, of which those that have gradients require them."""
+    tensors = case.tensors()
+    return tensors._replace(**{name: t.requires_grad_() for name, t in leaves(tensors).items()})
+
+
+def leaves(tensors):
+    """The tensors that have gradients, by name."""
+    pairs = zip(NAMES[:DIFFERENTIABLE], tensors, strict=False)
+    return {name: tensor for name, tensor in pairs if tensor is not None}
+
+
+def run(case, tensors, **options):
+    """The op on these tensors."""
+    recurrence = RECURRENCES[case.op]
+    return recurrence(*tensors, variant=case.variant, reverse=case.reverse, **options)
