@@ -14,7 +14,7 @@ from grukit.ops.contract import NAMES
 from grukit.testing.backends import Case
 
 
-def refused(case, match="", **changes):
+def refused(case, match=None, **changes):
     """The message for a call of `case` with some tensors changed."""
     with pytest.raises(ParameterError, match=match) as error:
         run(case, case.tensors()._replace(**changes))
