@@ -94,6 +94,10 @@ def forecast(
             "default 0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975.",
         ),
     ] = None,
+    cell: Annotated[
+        Literal["gru", "lstm", "rnn"],
+        option(metavar="CELL", help="What the network is made of: gru, lstm or rnn."),
+    ] = "gru",
     hidden_size: Annotated[
         int, option(min=1, metavar="UNITS", help="Units of each recurrent layer.")
     ] = 64,
@@ -202,6 +206,7 @@ def forecast(
         future_covariates=tuple(future_covariate or ()),
         static_covariates=tuple(static_covariate or ()),
         **({"levels": tuple(level)} if level else {}),
+        cell=cell,
         hidden_size=hidden_size,
         num_layers=num_layers,
         dropout=dropout,

@@ -10,10 +10,14 @@ from torch.nn.functional import dropout, gelu
 
 from grukit.nn.gru import GRU
 from grukit.nn.heads import QuantileHead
+from grukit.nn.lstm import LSTM
+from grukit.nn.rnn import RNN
+
+ENCODERS = {"gru": GRU, "lstm": LSTM, "rnn": RNN}
 
 
 class DirectForecaster(nn.Module):
-    """A GRU encoder with a direct multi-step quantile decoder (Wen et al. 2017, arXiv:1711.11053).
+    """A recurrent encoder, a direct multi-step decoder (Wen et al. 2017, arXiv:1711.11053).
 
     >>> network = DirectForecaster(
     ...     past_size=5,
@@ -27,7 +31,7 @@ class DirectForecaster(nn.Module):
     >>> network(past, future, static).shape
     torch.Size([8, 24, 3])
 
-    The encoder's last state, what is known of each step ahead, and the step itself meet in a small
+    The encoder's last output, what is known of each step ahead, and the step itself meet in a small
     network that is shared by all steps, so no error is fed back.
 
     Each step's answer is in units of its `step_scale` [H], ones until it is set: the size of what
@@ -36,6 +40,7 @@ class DirectForecaster(nn.Module):
 
     past_size, known_size, static_size: columns of the three inputs.
     horizon: H, the steps answered for. levels: Q quantile levels, 0.5 among them.
+    cell: "gru", "lstm" or "rnn": what the encoder is made of.
     """
 
     step_scale: Tensor
@@ -50,11 +55,15 @@ class DirectForecaster(nn.Module):
         hidden_size: int,
         num_layers: int = 1,
         dropout: float = 0.0,
+        cell: str = "gru",
     ) -> None:
         super().__init__()
         self.dropout = dropout
         between = dropout if num_layers > 1 else 0.0
-        self.encoder = GRU(past_size, hidden_size, num_layers, batch_first=True, dropout=between)
+        self.cell = cell
+        self.encoder = ENCODERS[cell](
+            past_size, hidden_size, num_layers, batch_first=True, dropout=between
+        )
         self.of_state = nn.Linear(hidden_size + static_size, hidden_size)
         self.of_known = nn.Linear(known_size, hidden_size, bias=False) if known_size else None
         self.of_step = nn.Parameter(torch.randn(horizon, hidden_size) / hidden_size**0.5)
@@ -64,8 +73,8 @@ class DirectForecaster(nn.Module):
 
     def forward(self, past: Tensor, future: Tensor, static: Tensor) -> Tensor:
         """[B, L, past], [B, H, known] and [B, static] to quantiles [B, H, Q]."""
-        _, state = self.encoder(past)
-        state = dropout(state[-1], self.dropout, self.training)
+        output, _ = self.encoder(past)
+        state = dropout(output[:, -1], self.dropout, self.training)
         features = self.of_state(torch.cat([state, static], dim=-1))[:, None] + self.of_step
         if self.of_known is not None:
             features = features + self.of_known(future)

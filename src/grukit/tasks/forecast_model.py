@@ -113,7 +113,7 @@ class ForecastModel:
     ) -> Evaluation:
         """The model beside the baselines; `forecast` stands in for its own quantiles."""
         return backtest(
-            "grukit GRU",
+            f"grukit {self.network.cell.upper()}",
             encoded,
             origins,
             forecast or (lambda at: self.quantiles(encoded, at)),

@@ -61,6 +61,7 @@ _RULES = {
     "future_covariates": each(text()),
     "static_covariates": each(text()),
     "levels": each(number(above=0, below=1), at_least=1),
+    "cell": one_of("gru", "lstm", "rnn"),
     "hidden_size": integer(at_least=1),
     "num_layers": integer(at_least=1),
     "dropout": number(at_least=0, below=1),
@@ -87,7 +88,7 @@ class _Job(NamedTuple):
 
 
 class Forecaster(Estimator):
-    """Forecasts many series at once, as quantiles, with one GRU.
+    """Forecasts many series at once, as quantiles, with one recurrent network.
 
     >>> import pandas as pd
     >>> from grukit import FitConfig, Forecaster
@@ -109,7 +110,8 @@ class Forecaster(Estimator):
     past_covariates: columns known up to the present; future_covariates: known ahead as well;
         static_covariates: properties of a series. Numbers or categories.
     levels: quantile levels of the answer, 0.5 among them.
-    hidden_size, num_layers, dropout: of the GRU and the decoder that follows it.
+    cell: "gru", "lstm" or "rnn".
+    hidden_size, num_layers, dropout: of the recurrent layers and the decoder that follows them.
     scaling: "window" standardizes by the mean and spread of the window itself, so that a level that
         wanders or grows is no surprise; "series" by those of the series in training, better where
         the level itself says something, as a temperature does.
@@ -138,6 +140,7 @@ class Forecaster(Estimator):
         future_covariates: Sequence[str] = (),
         static_covariates: Sequence[str] = (),
         levels: Sequence[float] = LEVELS,
+        cell: str = "gru",
         hidden_size: int = 64,
         num_layers: int = 1,
         dropout: float = 0.0,
@@ -156,6 +159,7 @@ class Forecaster(Estimator):
         self.future_covariates = future_covariates
         self.static_covariates = static_covariates
         self.levels = levels
+        self.cell = cell
         self.hidden_size = hidden_size
         self.num_layers = num_layers
         self.dropout = dropout
@@ -474,6 +478,7 @@ class Forecaster(Estimator):
                 hidden_size=int(self.hidden_size),
                 num_layers=self.num_layers,
                 dropout=self.dropout,
+                cell=self.cell,
             )
 
     def _loss(self, network: DirectForecaster, batch: WindowBatch) -> LossSum:

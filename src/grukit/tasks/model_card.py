@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from grukit.tasks.forecast_model import ForecastModel
     from grukit.training.fit import FitResult
 
+_NAMES = {"gru": "A GRU", "lstm": "An LSTM", "rnn": "A plain RNN"}
+
 
 def model_card(
     model: ForecastModel, panel: Panel, result: FitResult | None, scores: Evaluation | None
@@ -41,7 +43,7 @@ def model_card(
 
 {model.shape.horizon} steps of frequency `{panel.calendar.freq}` ahead, from
 {model.shape.lookback} steps of the past, as quantiles {levels}.
-A GRU with {parameters:,} parameters, written by grukit {__version__}.
+{_NAMES[model.network.cell]} with {parameters:,} parameters, written by grukit {__version__}.
 
 ## Data
 
