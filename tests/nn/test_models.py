@@ -126,6 +126,20 @@ def test_layers_that_do_not_go_together_are_refused(layers, message):
         stack_models(layers)
 
 
+def test_what_is_frozen_stays_frozen():
+    layers = [GRU(I, H) for _ in range(2)]
+    for layer in layers:
+        layer.weight_ih_l0.requires_grad_(False)
+    ensemble = stack_models(layers)
+    for layer in (ensemble, *unstack_models(ensemble)):
+        assert not layer.weight_ih_l0.requires_grad
+        assert layer.weight_hh_l0.requires_grad
+    with pytest.raises(ParameterError, match="weight_ih_l0 of the layers must be alike in dtype"):
+        stack_models([layers[0], GRU(I, H)])
+    with pytest.raises(ParameterError, match="float64"):
+        stack_models([GRU(I, H), GRU(I, H).double()])
+
+
 def test_one_model_has_nothing_to_unstack():
     with pytest.raises(ParameterError, match=r"layer must be of several models, got GRU\(4, 5\)"):
         unstack_models(GRU(I, H))

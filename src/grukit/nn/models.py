@@ -30,16 +30,23 @@ def stack_models(layers: Sequence[L]) -> L:
     """
     if not layers:
         raise ParameterError(must_be("layers", "at least one", len(layers)))
-    for layer in layers:
-        if repr(layer) != repr(layers[0]):
-            raise ParameterError(must_be("layers", f"alike, as {layers[0]}", layer))
-    if layers[0].models is not None:
-        raise ParameterError(must_be("layers", "of one model each", layers[0]))
+    first = layers[0]
     weights = [dict(layer.named_parameters()) for layer in layers]
-    stacked = copy.deepcopy(layers[0])
-    for name in weights[0]:
+    for layer, own in zip(layers, weights, strict=True):
+        if repr(layer) != repr(first):
+            raise ParameterError(must_be("layers", f"alike, as {first}", layer))
+        for name, one in weights[0].items():
+            alike = one.dtype, one.device, one.requires_grad
+            got = own[name].dtype, own[name].device, own[name].requires_grad
+            if got != alike:
+                wanted = f"alike in dtype, device and requires_grad, {alike}"
+                raise ParameterError(must_be(f"{name} of the layers", wanted, got))
+    if first.models is not None:
+        raise ParameterError(must_be("layers", "of one model each", first))
+    stacked = copy.deepcopy(first)
+    for name, one in weights[0].items():
         together = torch.stack([own[name].detach() for own in weights])
-        stacked.register_parameter(name, nn.Parameter(together))
+        stacked.register_parameter(name, nn.Parameter(together, one.requires_grad))
     stacked.models = len(layers)
     return stacked
 
@@ -55,7 +62,8 @@ def unstack_models(layer: L) -> list[L]:
     for index in range(layer.models):
         member = copy.deepcopy(layer)
         for name, parameter in layer.named_parameters():
-            member.register_parameter(name, nn.Parameter(parameter[index].detach().clone()))
+            own = parameter[index].detach().clone()
+            member.register_parameter(name, nn.Parameter(own, parameter.requires_grad))
         member.models = None
         found.append(member)
     return found
