@@ -27,11 +27,13 @@ def everything(op, variant=None, **fields):
 
 
 def one_by_one(op, variant, **fields):
-    """Calls with nothing optional but lengths and resets, with each option alone, with all."""
-    cell = RECURRENCES[op].cell
-    for change in ({}, *options(cell, variant).values()):
-        yield Case(op, variant, **{"lengths": True, "resets": True, **change, **fields})
-    yield everything(op, variant, **fields)
+    """Calls by name: with lengths and resets alone, with each option besides, with all of them."""
+    named = {"nothing": {}, **options(RECURRENCES[op].cell, variant)}
+    calls = {
+        name: Case(op, variant, **{"lengths": True, "resets": True, **change, **fields})
+        for name, change in named.items()
+    }
+    return {**calls, "everything": everything(op, variant, **fields)}
 
 
 def with_leaves(case):

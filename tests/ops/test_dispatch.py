@@ -4,12 +4,14 @@ from dataclasses import replace
 
 import pytest
 import torch
+from op_calls import each_op, everything, run, with_leaves
 
 from grukit.core.errors import BackendError
-from grukit.ops import BACKENDS, gru
+from grukit.ops import RECURRENCES
+from grukit.ops.contract import Arguments, Call
 from grukit.ops.dispatch import Backend, choose, explain
-from grukit.ops.gru import op
-from grukit.ops.gru.contract import GruCall
+from grukit.ops.lstm.reference import LSTM
+from grukit.testing.backends import Case
 
 
 def backend(name, *reasons):
@@ -75,58 +77,79 @@ def test_explain_has_a_line_per_backend_in_order_of_preference():
 
 
 def test_why_not_is_asked_about_the_call():
-    x, h0 = torch.zeros(5, 2, 3, dtype=torch.float64), torch.zeros(2, 4)
-    call = GruCall.of(x, h0, lengths=torch.tensor([1, 2]), reverse=True, save=True)
-    assert call == GruCall(
+    tensors = Arguments(
+        x=torch.zeros(7, 5, 2, 3, dtype=torch.float64),
+        h0=torch.zeros(7, 2, 1),
+        w_ih=torch.zeros(7, 16, 3),
+        w_hh=torch.zeros(7, 16, 1),
+        c0=torch.zeros(7, 2, 4),
+        w_hr=torch.zeros(7, 1, 4),
+        lengths=torch.tensor([[1, 2]] * 7),
+    )
+    assert Call.of(LSTM, tensors, variant="", reverse=True, save=True) == Call(
+        cell="lstm",
+        variant="",
         device="cpu",
         dtype=torch.float64,
+        models=7,
         time=5,
         batch=2,
         input_size=3,
         hidden_size=4,
-        reset_after=True,
         reverse=True,
-        has_lengths=True,
-        has_resets=False,
+        given=frozenset({"c0", "w_hr", "lengths"}),
         saves_for_backward=True,
     )
 
 
-def arguments():
-    return [torch.randn(*shape, requires_grad=True) for shape in ((5, 2, 3), (2, 4))] + [
-        torch.randn(12, n, requires_grad=True) for n in (3, 4)
-    ]
-
-
-def test_the_op_takes_its_wish_from_the_environment(monkeypatch):
+@each_op
+def test_the_op_takes_its_wish_from_the_environment(op, monkeypatch):
     monkeypatch.setenv("GRUKIT_BACKEND", "warp")
+    case = Case(op, next(iter(RECURRENCES[op].cell.variants)))
     with pytest.raises(BackendError, match="must be one of 'reference', got 'warp'"):
-        gru(*arguments())
+        run(case, case.tensors())
 
 
-def test_forward_and_backward_run_on_the_backend_chosen(monkeypatch):
-    ran = []
-    reference = BACKENDS["gru"][0]
+@each_op
+def test_forward_and_backward_run_on_the_backend_chosen(op, monkeypatch):
+    asked, ran = [], []
+    recurrence = RECURRENCES[op]
+    reference = recurrence.backends[-1]
 
     def spy(name, function):
         return lambda *arguments: ran.append(name) or function(*arguments)
 
-    spies = tuple(
-        replace(
+    def unless_odd(call):
+        asked.append(call)
+        return ("odd",) if call.batch % 2 else ()
+
+    def named(name, why_not):
+        return replace(
             reference,
             name=name,
-            why_not=lambda call, name=name: ("odd",) if name == "first" and call.batch == 2 else (),
+            why_not=why_not,
             forward=spy(f"{name} forward", reference.forward),
             backward=spy(f"{name} backward", reference.backward),
         )
-        for name in ("first", "second")
-    )
-    monkeypatch.setattr(op, "BACKENDS", spies)
-    gru(*arguments())[0].sum().backward()
+
+    spies = (named("first", unless_odd), named("second", lambda call: ()))
+    monkeypatch.setattr(recurrence, "backends", spies)
+
+    def differentiate(batch, backend):
+        case = everything(op, batch=batch, reverse=True)
+        tensors = with_leaves(case)
+        run(case, tensors, backend=backend)[0].sum().backward()
+        return Call.of(case.cell, tensors, variant=case.variant, reverse=True, save=True)
+
+    call = differentiate(3, None)
     assert ran == ["second forward", "second backward"]
+    assert asked == [call, call]
     ran.clear()
     with pytest.raises(BackendError, match="backend 'first' cannot run this call: odd"):
-        gru(*arguments(), backend="first")
-    x, h0, *weights = arguments()
-    gru(x[:, :1], h0[:1], *weights, backend="first")[0].sum().backward()
+        differentiate(3, "first")
+    assert not ran
+    differentiate(2, "second")
+    assert ran == ["second forward", "second backward"]
+    ran.clear()
+    differentiate(2, None)
     assert ran == ["first forward", "first backward"]

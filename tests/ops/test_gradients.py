@@ -1,104 +1,145 @@
-"""Derivatives of every order, against finite differences."""
+"""Derivatives of every order, against finite differences and the definition."""
 
 from __future__ import annotations
 
-import itertools
+from dataclasses import replace
 
 import pytest
 import torch
+from op_calls import (
+    VARIANTS,
+    each_op,
+    each_variant,
+    everything,
+    leaves,
+    one_by_one,
+    run,
+    with_leaves,
+)
 from torch.autograd import forward_ad, gradcheck, gradgradcheck
 
-from grukit.ops import gru, gru_reference
-from grukit.testing.backends import GruCase
+from grukit.ops.contract import slots
+from grukit.ops.sequence import definition
+from grukit.testing.backends import Case
 from grukit.testing.gradients import random_like
 
-T, B = 4, 3
-OPTIONS = list(itertools.product([True, False], repeat=4))
+SMALL = {"time": 3, "batch": 2, "input_size": 2, "hidden_size": 3, "dtype": torch.float64}
+OPTIONS = {
+    f"{op}-{variant}-{name}": replace(case, reverse=bool(index % 2))
+    for op, variant in VARIANTS
+    for index, (name, case) in enumerate(one_by_one(op, variant, **SMALL).items())
+}
+no_script_warning = pytest.mark.filterwarnings(
+    "ignore:`torch.jit.script.*` is deprecated:DeprecationWarning"
+)
 
 
-def arguments(lengths, resets, bias=True, time=T):
-    case = GruCase(
-        time, B, 2, 3, lengths=lengths, resets=resets, bias=bias, dtype=torch.float64
-    ).tensors()
-    floats = [None if t is None else t.requires_grad_() for t in case[:6]]
-    return floats, case[6:]
+def of_values(case):
+    """The op as a function of the values that have gradients, and these values."""
+    tensors = with_leaves(case)
+    inputs = leaves(tensors)
+
+    def call(*values):
+        return run(case, tensors._replace(**dict(zip(inputs, values, strict=True))))
+
+    return call, tuple(inputs.values())
 
 
-@pytest.mark.parametrize(("reset_after", "reverse", "lengths", "resets"), OPTIONS)
-def test_first_and_second_derivatives(reset_after, reverse, lengths, resets):
-    floats, others = arguments(lengths, resets)
-
-    def call(*floats):
-        return gru(*floats, *others, reset_after=reset_after, reverse=reverse)
-
-    assert gradcheck(call, floats)
-    assert gradgradcheck(call, floats, fast_mode=True)
+def by_definition(case, tensors):
+    return definition(case.cell, tensors, case.variant, case.reverse)
 
 
-@pytest.mark.parametrize("wanted", range(4))
-def test_derivatives_of_one_argument_alone_and_without_biases(wanted):
-    floats, others = arguments(True, True, bias=False)
+@pytest.mark.parametrize("name", OPTIONS)
+def test_first_and_second_derivatives(name):
+    call, values = of_values(OPTIONS[name])
+    assert gradcheck(call, values, fast_mode=True)
+    assert gradgradcheck(call, values, fast_mode=True)
+
+
+@no_script_warning
+@pytest.mark.parametrize("bias", [True, False])
+@each_variant
+def test_every_derivative_forward_and_batched(op, variant, bias):
+    case = everything(op, variant, **SMALL) if bias else Case(op, variant, bias=False, **SMALL)
+    call, values = of_values(case)
+    ways = ("check_forward_ad", "check_batched_grad", "check_batched_forward_grad")
+    assert gradcheck(call, values, fast_mode=True, **dict.fromkeys(ways, True))
+
+
+@pytest.mark.parametrize("wanted", ["x", "w_hh", "w_hr", "gain_c", "fresh_h"])
+def test_derivatives_of_one_argument_alone(wanted):
+    case = everything("lstm", **SMALL)
+    tensors = case.tensors()
 
     def call(tensor):
-        inputs = [None if t is None else t.detach() for t in floats]
-        inputs[wanted] = tensor
-        return gru(*inputs, *others)
+        return run(case, tensors._replace(**{wanted: tensor}))
 
-    assert gradcheck(call, floats[wanted])
-    assert gradgradcheck(call, floats[wanted])
+    value = getattr(tensors, wanted).requires_grad_()
+    assert gradcheck(call, value)
+    assert gradgradcheck(call, value, fast_mode=True)
 
 
-def test_a_third_derivative():
-    floats, others = arguments(True, False, time=3)
+@each_op
+def test_a_third_derivative(op):
+    case = everything(op, **SMALL, lengths=False, resets=False, fresh=False)
 
     def of(function):
-        x = floats[0]
-        value = function(*floats, *others)[0].sin().sum()
+        tensors = with_leaves(case)
+        value = function(case, tensors)[0].sin().sum()
         for _ in range(3):
-            value = torch.autograd.grad(value, x, create_graph=True)[0].pow(2).sum()
-        return torch.autograd.grad(value, floats)
+            value = torch.autograd.grad(value, tensors.x, create_graph=True)[0].pow(2).sum()
+        return torch.autograd.grad(value, list(leaves(tensors).values()))
 
-    for ours, wanted in zip(of(gru), of(gru_reference), strict=True):
+    for ours, wanted in zip(of(run), of(by_definition), strict=True):
         torch.testing.assert_close(ours, wanted, rtol=1e-9, atol=1e-12)
         assert wanted.abs().max() > 0
 
 
-def test_a_gradient_penalty_reaches_what_made_the_input():
+@each_op
+def test_a_gradient_penalty_reaches_what_made_the_input(op):
     """The second derivative goes on through x, and stops nowhere before."""
-    source = torch.randn(T, B, 2, dtype=torch.float64, requires_grad=True)
-    floats, _ = arguments(False, False)
+    case = everything(op, **SMALL)
 
     def of(function):
-        x = source.sin()
-        output, _ = function(x, *floats[1:])
-        (dx,) = torch.autograd.grad(output.square().sum(), x, create_graph=True)
-        return torch.autograd.grad(dx.square().sum(), [source, *floats[1:]])
+        tensors = with_leaves(case)
+        source = tensors.x
+        tensors = tensors._replace(x=source.sin())
+        output = function(case, tensors)[0]
+        (dx,) = torch.autograd.grad(output.square().sum(), tensors.x, create_graph=True)
+        weights = list(leaves(tensors).values())[1:]
+        return torch.autograd.grad(dx.square().sum(), [source, *weights])
 
-    for ours, wanted in zip(of(gru), of(gru_reference), strict=True):
+    for ours, wanted in zip(of(run), of(by_definition), strict=True):
         torch.testing.assert_close(ours, wanted, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize(("time", "batch"), [(0, 3), (4, 0), (0, 0)])
-def test_a_second_derivative_of_nothing(time, batch):
-    case = GruCase(time, batch, 2, 3, dtype=torch.float64)
-    floats = [t.requires_grad_() for t in case.tensors()[:6]]
-    output, final = gru(*floats)
-    loss = output.square().sum() + final.pow(3).sum()
-    (dh0,) = torch.autograd.grad(loss, floats[1], create_graph=True)
-    second = torch.autograd.grad(dh0.sum(), floats, allow_unused=True, materialize_grads=True)
-    h0 = floats[1].detach()
+@each_op
+def test_a_second_derivative_of_nothing(op, time, batch):
+    case = everything(op, dtype=torch.float64, time=time, batch=batch)
+    tensors = with_leaves(case)
+    output, *final = run(case, tensors)
+    loss = output.square().sum() + sum(state.pow(3).sum() for state in final)
+    (dh0,) = torch.autograd.grad(loss, tensors.h0, create_graph=True)
+    values = leaves(tensors)
+    second = torch.autograd.grad(
+        dh0.sum(), list(values.values()), allow_unused=True, materialize_grads=True
+    )
+    second = dict(zip(values, second, strict=True))
+    h0 = tensors.h0.detach()
     torch.testing.assert_close(dh0.detach(), 3 * h0.square())
-    torch.testing.assert_close(second[1], 6 * h0)
-    assert not any(t.count_nonzero() for t in (second[0], *second[2:]))
+    torch.testing.assert_close(second.pop("h0"), 6 * h0)
+    assert not any(t.count_nonzero() for t in second.values())
 
 
-@pytest.mark.filterwarnings("ignore:`torch.jit.script.*` is deprecated:DeprecationWarning")
-@pytest.mark.parametrize("bias", [True, False])
-def test_a_backward_pass_carries_tangents_of_its_cotangents(bias):
+@no_script_warning
+@each_op
+def test_a_backward_pass_carries_tangents_of_its_cotangents(op):
     """A gradient is linear in its cotangent, so its tangent is the gradient of the tangent."""
-    floats, others = arguments(True, True, bias=bias)
-    inputs = [t for t in floats if t is not None]
-    results = gru(*floats, *others)
+    case = everything(op, **SMALL)
+    tensors = with_leaves(case)
+    inputs = list(leaves(tensors).values())
+    results = run(case, tensors)
     cotangents, tangents = random_like(results), random_like(results, seed=2)
     wanted = torch.autograd.grad(results, inputs, tangents, retain_graph=True)
     with forward_ad.dual_level():
@@ -110,58 +151,74 @@ def test_a_backward_pass_carries_tangents_of_its_cotangents(bias):
 
 
 @pytest.mark.parametrize("create_graph", [True, False])
-def test_batched_cotangents(create_graph):
-    floats, others = arguments(True, True)
-    output, _ = gru(*floats, *others)
-    rows = torch.eye(output.numel(), dtype=output.dtype).reshape(-1, *output.shape)
+@each_op
+def test_batched_cotangents_of_one_result_alone(op, create_graph):
+    case = everything(op, **SMALL)
+    tensors = with_leaves(case)
+    inputs = list(leaves(tensors).values())
     options = {"retain_graph": True, "create_graph": create_graph}
-    batched = torch.autograd.grad(output, floats, rows, is_grads_batched=True, **options)
-    for index in (0, 7, len(rows) - 1):
-        wanted = torch.autograd.grad(output, floats, rows[index], **options)
-        for gradients, gradient in zip(batched, wanted, strict=True):
-            torch.testing.assert_close(gradients[index], gradient)
+    for result in run(case, tensors):
+        rows = torch.stack(random_like([result] * 3))
+        batched = torch.autograd.grad(result, inputs, rows, is_grads_batched=True, **options)
+        for index, row in enumerate(rows):
+            wanted = torch.autograd.grad(result, inputs, row, **options)
+            for gradients, gradient in zip(batched, wanted, strict=True):
+                torch.testing.assert_close(gradients[index], gradient)
 
 
-@pytest.mark.parametrize("which", [0, 1])
-def test_the_gradient_of_one_result_alone(which):
-    floats, others = arguments(True, False)
-    ours = torch.autograd.grad(gru(*floats, *others)[which].sum(), floats)
-    wanted = torch.autograd.grad(gru_reference(*floats, *others)[which].sum(), floats)
-    for a, b in zip(ours, wanted, strict=True):
-        torch.testing.assert_close(a, b)
+@each_op
+def test_the_gradient_of_one_result_alone(op):
+    case = everything(op, **SMALL)
+
+    def of(function, which):
+        tensors = with_leaves(case)
+        result = function(case, tensors)[which]
+        return torch.autograd.grad(
+            result.sum(), list(leaves(tensors).values()), allow_unused=True, materialize_grads=True
+        )
+
+    for which in range(2 + case.cell.has_c):
+        for ours, wanted in zip(of(run, which), of(by_definition, which), strict=True):
+            torch.testing.assert_close(ours, wanted)
 
 
-def test_nothing_is_kept_for_backward_unless_needed(monkeypatch):
+@each_op
+def test_nothing_is_kept_for_backward_unless_needed(op):
     kept = []
-    raw = torch.ops.grukit.gru.default
+    raw = getattr(torch.ops.grukit, op).default
 
     class Spy(torch.utils._python_dispatch.TorchDispatchMode):
         def __torch_dispatch__(self, func, types, args=(), kwargs=None):
             results = func(*args, **(kwargs or {}))
             if func is raw:
-                kept.append(results[2].numel())
+                kept.append(results[-1].numel())
             return results
 
-    floats, _ = arguments(False, False)
+    case = everything(op, **SMALL)
+    tensors, bare = with_leaves(case), case.tensors()
     with Spy():
         with torch.no_grad():
-            gru(*floats)
+            run(case, tensors)
         with torch.inference_mode():
-            gru(*floats)
-        gru(*(t.detach() for t in floats))
-        gru(*floats)
-        gru(*(t.detach() for t in floats[:5]), floats[5])
-    full = 4 * T * B * 3
-    assert kept == [0, 0, 0, full, full]
+            run(case, tensors)
+        run(case, bare)
+        run(case, bare._replace(drop_h=bare.drop_h.clone().requires_grad_()))
+        assert not any(kept)
+        kept.clear()
+        run(case, tensors)
+        run(case, bare._replace(fresh_h=tensors.fresh_h))
+    models, time, batch, hidden = case.models, case.time, case.batch, case.hidden_size
+    full = len(slots(case.cell, bare)) * models * time * batch * hidden
+    assert kept == [full, full]
 
 
-def test_inference_holds_no_memory_from_one_call_to_the_next():
-    """The result alone is alive: nothing hangs on it that a backward pass would need."""
-    floats, _ = arguments(False, False)
+@each_op
+def test_inference_holds_no_memory_from_one_call_to_the_next(op):
+    """The results alone are alive: nothing hangs on them that a backward pass would need."""
+    case = everything(op, **SMALL)
+    tensors = with_leaves(case)
     with torch.no_grad():
-        output, final = gru(*floats)
-    assert output.grad_fn is None
-    assert final.grad_fn is None
-    output, final = gru(*floats)
-    saved = output.grad_fn.saved_tensors
-    assert sum(t.numel() for t in saved if t is not None) > 4 * T * B * 3
+        assert all(result.grad_fn is None for result in run(case, tensors))
+    reserve = torch.ops.grukit.__getattr__(op)(*tensors, case.variant, False, True, None)[-1]
+    saved = run(case, tensors)[0].grad_fn.saved_tensors
+    assert reserve.shape in [t.shape for t in saved if t is not None]

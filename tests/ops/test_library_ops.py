@@ -6,90 +6,82 @@ import itertools
 
 import pytest
 import torch
+from op_calls import each_op, each_variant, everything, one_by_one, with_leaves
 
-from grukit.ops.gru.contract import RESERVED
-from grukit.testing.backends import GruCase
+from grukit.ops.contract import slots
+from grukit.testing.backends import Case
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:`torch.jit.script` is deprecated:DeprecationWarning"
 )
-OPTIONS = [
-    dict(zip(("reset_after", "reverse", "lengths", "resets", "bias"), values, strict=True))
-    for values in itertools.product([True, False], repeat=5)
-]
-SPARSE = OPTIONS[::5]
-EXTREMES = [OPTIONS[0], OPTIONS[-1]]
 QUICK = ("test_schema", "test_autograd_registration", "test_faketensor")
-ALL = (*QUICK, "test_aot_dispatch_dynamic")
-BY_OPTIONS = [*((options, QUICK) for options in SPARSE), *((options, ALL) for options in EXTREMES)]
-each_options = pytest.mark.parametrize(
-    ("options", "tests"), BY_OPTIONS, ids=[f"{list(o.values())}-{len(t)}" for o, t in BY_OPTIONS]
-)
+SMALL = {"time": 2, "batch": 2, "hidden_size": 3, "reverse": True}
 
 
-def arguments(options, requires_grad=True, dtype=torch.float32, **sizes):
-    case = GruCase(**{"time": 2, "batch": 2, **sizes}, **options, dtype=dtype)
-    tensors = list(case.tensors())
-    for tensor in tensors[:6]:
-        if tensor is not None:
-            tensor.requires_grad_(requires_grad)
-    return case, tensors
+def forward_arguments(case, save=True):
+    return (*with_leaves(case), case.variant, case.reverse, save, None)
 
 
-@each_options
-def test_the_forward_op(options, tests):
-    _, tensors = arguments(options)
-    flags = options["reset_after"], options["reverse"]
-    torch.library.opcheck(
-        torch.ops.grukit.gru.default, (*tensors, *flags, True, None), test_utils=tests
-    )
+def backward_arguments(case, wants_dx=True):
+    """Cotangents, and what a forward pass has left."""
+    tensors = with_leaves(case)
+    with torch.no_grad():
+        output, *final, reserve = forward_op(case)(*forward_arguments(case))
+    d_output, d_h, *d_c = (torch.randn_like(t).requires_grad_() for t in (output, *final))
+    d_c = d_c[0] if d_c else None
+    flags = case.variant, case.reverse, wants_dx, None
+    return d_output, d_h, d_c, *tensors, output, reserve, *flags
 
 
-@each_options
-def test_the_backward_op(options, tests):
-    _, tensors = arguments(options)
-    flags = options["reset_after"], options["reverse"]
-    output, final, reserve = torch.ops.grukit.gru(*tensors, *flags, True, None)
-    torch.library.opcheck(
-        torch.ops.grukit.gru_backward.default,
-        (
-            torch.randn_like(output).requires_grad_(),
-            torch.randn_like(final).requires_grad_(),
-            *tensors,
-            output.detach(),
-            reserve.detach(),
-            *flags,
-            True,
-            None,
-        ),
-        test_utils=tests,
-    )
+def forward_op(case):
+    return getattr(torch.ops.grukit, case.op).default
 
 
-@pytest.mark.parametrize("sizes", [{"time": 0}, {"batch": 0}, {}], ids=str)
+def backward_op(case):
+    return getattr(torch.ops.grukit, f"{case.op}_backward").default
+
+
+@each_variant
+@pytest.mark.parametrize("options", ["none", "all", "all but models"])
+def test_opcheck(op, variant, options):
+    fields = {"models": None, **SMALL} if options == "all but models" else SMALL
+    case = Case(op, variant, **SMALL) if options == "none" else everything(op, variant, **fields)
+    torch.library.opcheck(forward_op(case), forward_arguments(case), test_utils=QUICK)
+    torch.library.opcheck(backward_op(case), backward_arguments(case), test_utils=QUICK)
+
+
+@each_op
+def test_opcheck_with_sizes_that_may_change(op):
+    case = everything(op, **SMALL)
+    tests = ("test_aot_dispatch_dynamic",)
+    torch.library.opcheck(forward_op(case), forward_arguments(case), test_utils=tests)
+
+
+def test_opcheck_of_a_backward_op_with_sizes_that_may_change():
+    case = everything("lstm", **{**SMALL, "time": 1})
+    tests = ("test_aot_dispatch_dynamic",)
+    torch.library.opcheck(backward_op(case), backward_arguments(case), test_utils=tests)
+
+
+@pytest.mark.parametrize("sizes", [{"time": 0}, {"batch": 0}, {"time": 2}], ids=str)
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16], ids=str)
-@pytest.mark.parametrize("save", [True, False])
-@pytest.mark.parametrize("wants_dx", [True, False])
-def test_fake_kernels_promise_what_the_ops_give(sizes, dtype, save, wants_dx):
-    for options in OPTIONS:
-        _, tensors = arguments(options, requires_grad=False, dtype=dtype, **sizes)
-        flags = options["reset_after"], options["reverse"]
-        forward = (*tensors, *flags, save, None)
-        real = torch.ops.grukit.gru(*forward)
-        on_meta = torch.ops.grukit.gru(*to_meta(forward))
-        assert [facts(t) for t in on_meta] == [facts(t) for t in real]
-        if save:
-            assert len(real[2]) == RESERVED
-            output, final, reserve = real
-            backward = (output, final, *tensors, output, reserve, *flags, wants_dx, None)
-            real = torch.ops.grukit.gru_backward(*backward)
-            on_meta = torch.ops.grukit.gru_backward(*to_meta(backward))
-            assert [facts(t) for t in on_meta] == [facts(t) for t in real]
+@each_variant
+def test_fake_kernels_promise_what_the_ops_give(op, variant, dtype, sizes):
+    plain = Case(op, variant, dtype=dtype, bias=False, **sizes)
+    cases = [plain, *one_by_one(op, variant, dtype=dtype, **sizes).values()]
+    for case, flag in itertools.product(cases, [True, False]):
+        forward = forward_arguments(case, save=flag)
+        real = forward_op(case)(*forward)
+        assert facts(forward_op(case)(*to_meta(forward))) == facts(real)
+        assert len(real[-1]) == (len(slots(case.cell, case.tensors())) if flag else 0)
+        backward = backward_arguments(case, wants_dx=flag)
+        real = backward_op(case)(*backward)
+        assert facts(backward_op(case)(*to_meta(backward))) == facts(real)
 
 
 def to_meta(arguments):
     return [t.to("meta") if isinstance(t, torch.Tensor) else t for t in arguments]
 
 
-def facts(tensor):
-    return tensor.shape, tensor.dtype, tensor.stride() if tensor.numel() else None
+def facts(tensors):
+    return [(t.shape, t.dtype, t.stride() if t.numel() else None) for t in tensors]
