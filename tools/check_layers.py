@@ -33,6 +33,8 @@ TASKS = {"anomaly", "classification", "forecasting", "generation", "speech", "tr
 
 ONLY_IN = {
     "matplotlib": ("grukit.plots",),
+    "keras": ("grukit.nn.convert.keras_layers",),
+    "onnx": ("grukit.nn.convert.onnx_reader", "grukit.nn.convert.onnx_writer"),
     "typer": ("grukit.cli", "grukit.training.progress"),
     "rich": ("grukit.cli", "grukit.training.progress"),
     "os.environ": ("grukit.core.env",),

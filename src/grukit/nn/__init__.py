@@ -1,6 +1,6 @@
 """Recurrent layers and cells that take the place of torch.nn's, and what composes them."""
 
-from grukit.nn import init
+from grukit.nn import convert, init
 from grukit.nn.bidirectional import Bidirectional
 from grukit.nn.cells import GRUCell, LSTMCell, RNNCell
 from grukit.nn.gru import GRU, GRUTrace
@@ -27,6 +27,7 @@ __all__ = [
     "RNNCell",
     "RNNTrace",
     "Stack",
+    "convert",
     "init",
     "stack_models",
     "unstack_models",

@@ -36,7 +36,7 @@ class RecurrentCell(nn.Module):
         device: Any = None,
         dtype: Any = None,
         *,
-        variant: str,
+        variant: str = "",
         proj_size: int = 0,
         layer_norm: bool = False,
         zoneout: float | tuple[float, float] = 0.0,
