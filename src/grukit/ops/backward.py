@@ -180,6 +180,7 @@ def _loop(
     starts_ = None if starts is None else starts.unbind(-3)
     d_outputs = d_output.unbind(-3)
     d_projected: list[Tensor] = []
+    wants_fresh = tensors.fresh_h is not None or tensors.fresh_c is not None
     d_fresh = tuple(torch.zeros_like(d) for d in d_states)
     for t in range(time) if reverse else reversed(range(time)):
         d_states = (d_states[0] + d_outputs[t], *d_states[1:])
@@ -201,10 +202,11 @@ def _loop(
             if keep is not None:
                 d_old[index] = d_old[index] + d_states[index] * keep[t]  # type: ignore[operator]
         if starts_ is not None:
-            d_fresh = tuple(
-                sum_ + torch.where(starts_[t], d, d.new_zeros(()))
-                for sum_, d in zip(d_fresh, d_old, strict=True)
-            )
+            if wants_fresh:
+                d_fresh = tuple(
+                    sum_ + torch.where(starts_[t], d, d.new_zeros(()))
+                    for sum_, d in zip(d_fresh, d_old, strict=True)
+                )
             d_old = [d.masked_fill(starts_[t], 0) for d in d_old]  # type: ignore[union-attr]
         d_states = tuple(d_old)  # type: ignore[arg-type]
     if not d_projected:
