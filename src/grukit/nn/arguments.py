@@ -140,7 +140,9 @@ def check_models(models: Any) -> None:
 
 
 def check_sense(cell: Cell, variant: str, **options: tuple[Any, str]) -> None:
-    """Raise ParameterError for an option that is set though its tensor makes no sense."""
+    """Raise ParameterError for no such variant, or an option whose tensor makes no sense for it."""
+    if variant not in cell.variants:
+        raise ParameterError(must_be("variant", f"one of {tuple(cell.variants)}", variant))
     for name, (value, tensor) in options.items():
         if value and tensor in cell.refuses(variant):
             before = " with reset_after=False" if variant == "before" else ""
