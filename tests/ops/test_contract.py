@@ -124,5 +124,5 @@ def test_one_number_stands_for_a_mask_of_zoneout():
     case = everything("lstm", zoneout="rate")
     assert case.tensors().keep_c.shape == (1, 1, 1)
     run(case, case.tensors())
-    shape = r"\[2, 5, 3, 2\], got \[2, 1, 1\]"
+    shape = r"\[2, 5, 3, 4\], got \[2, 1, 1\]"
     refused(case, f"^keep_h must be of shape {shape}$", keep_h=torch.zeros(2, 1, 1))

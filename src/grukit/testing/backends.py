@@ -151,7 +151,7 @@ def options(cell: Cell, variant: str) -> dict[str, dict[str, Any]]:
     """The options that make sense, as changes of a case."""
     changes: dict[str, tuple[str, dict[str, Any]]] = {
         "models": ("", {"models": 2}),
-        "projection": ("w_hr", {"proj_size": 2}),
+        "projection": ("w_hr", {"proj_size": 4}),
         "layer norm": ("gain_hh", {"layer_norm": True}),
         "recurrent dropout": ("drop_h", {"drop_h": True}),
         "candidate dropout": ("drop_n", {"drop_n": True}),
