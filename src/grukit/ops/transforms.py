@@ -20,18 +20,15 @@ from torch.autograd import forward_ad
 def needs_definition(*tensors: Tensor | None) -> bool:
     """Whether a call on `tensors` must take the definition instead of the library op.
 
-    The order of the questions matters: inside torch.compile a functorch transform still
-    takes the definition, while everything else there must stay one op.
+    So it is inside torch.compile too, where otherwise everything stays one op. The level of
+    dual numbers is asked, not the tensors, since those that torch.compile traces with have lost
+    their tangents.
     """
-    if torch._C._are_functorch_transforms_active():
+    if torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
         return True
     if torch.compiler.is_compiling():
         return False
-    return any(
-        is_legacy_batchedtensor(tensor) or forward_ad.unpack_dual(tensor).tangent is not None
-        for tensor in tensors
-        if tensor is not None
-    )
+    return any(tensor is not None and is_legacy_batchedtensor(tensor) for tensor in tensors)
 
 
 def autocast_dtype(tensor: Tensor) -> torch.dtype | None:
