@@ -23,6 +23,7 @@ from grukit.nn.arguments import (
     checked_lengths,
     describe,
     goes_with,
+    has_shape,
     hidden_sizes,
     input_rates,
     zoneout_rates,
@@ -408,7 +409,7 @@ class Layer(nn.Module):
         if resets is not None:
             resets = torch.as_tensor(resets)
             shape = input.shape[:1] if unbatched else input.shape[-3:-1]
-            fits = resets.shape == shape or resets.shape == input.shape[:-1]
+            fits = has_shape(resets, shape, input.shape[:-1])
             if not fits or resets.dtype != torch.bool:
                 got = (list(resets.shape), resets.dtype)
                 wanted = f"bool of shape {list(shape)}"
