@@ -49,7 +49,7 @@ class Recurrence:
         self.cell = cell
         self.backends = (*backends, _reference(cell))
         self._forward = _register_forward(self)
-        self._backward = _register_backward(self)
+        self._backward = None if cell.backward is None else _register_backward(self)
 
     def __call__(
         self,
@@ -63,8 +63,10 @@ class Recurrence:
         with autocast_off(call.x.device):
             if needs_definition(*call[:FLOATS]):
                 return sequence.definition(self.cell, call, variant, reverse)
-            save = torch.is_grad_enabled() and any(
-                t is not None and t.requires_grad for t in call[:DIFFERENTIABLE]
+            save = (
+                self._backward is not None
+                and torch.is_grad_enabled()
+                and any(t is not None and t.requires_grad for t in call[:DIFFERENTIABLE])
             )
             return self._forward(*call, variant, reverse, save, backend)[:-1]
 
@@ -154,7 +156,7 @@ def _register_forward(recurrence: Recurrence) -> Any:
             torch.zeros_like(result) if d is None else d
             for d, result in zip(cotangents, results, strict=False)
         ]
-        if cell.backward is None or needs_definition(*seeds):
+        if recurrence._backward is None or needs_definition(*seeds):
             found = _by_definition(cell, tensors, seeds, ctx)
         else:
             d_output, d_h, *d_c = seeds
