@@ -40,7 +40,7 @@ def test_a_backend_equals_the_definition(subject, data):
     if case.resets:
         tensors = tensors._replace(resets=data.draw(strategies.resets(*sizes)))
     for runs in runnable(subject.backend, [case]):
-        compare_all(runs, of_backend(subject.backend, runs, tensors), tensors)
+        compare_all(runs, tensors, of_backend(subject.backend, runs, tensors))
 
 
 @given(data=st.data())
