@@ -13,7 +13,8 @@ from torch.nn.utils.rnn import PackedSequence
 
 from grukit.core.errors import ParameterError, must_be
 from grukit.core.rules import check, one_of
-from grukit.nn.composition import check_widths, run_packed, shared_batch_first, states_of_parts
+from grukit.nn.composition import check_widths, shared_batch_first, states_of_parts
+from grukit.nn.packing import run_packed
 
 
 class Bidirectional(nn.Module):

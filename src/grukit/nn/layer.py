@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import dropout
-from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+from torch.nn.utils.rnn import PackedSequence
 
 from grukit.core.errors import ParameterError, must_be
 from grukit.nn import parameters
@@ -29,11 +29,9 @@ from grukit.nn.arguments import (
     zoneout_rates,
 )
 from grukit.nn.masks import drop_mask, zoneout_mask
-from grukit.nn.states import columns, map_state
+from grukit.nn.packing import run_packed
+from grukit.nn.states import StateForm, States, map_state
 from grukit.ops.recurrence import Recurrence
-
-States = tuple[Tensor, ...]
-"""h, or h and c, of one layer and direction."""
 
 
 class Layer(nn.Module):
@@ -59,7 +57,7 @@ class Layer(nn.Module):
         device: Any = None,
         dtype: Any = None,
         *,
-        variant: str,
+        variant: str = "",
         layer_norm: bool = False,
         zoneout: float | tuple[float, float] = 0.0,
         recurrent_dropout: float = 0.0,
@@ -111,8 +109,8 @@ class Layer(nn.Module):
         self.input_dropout = input_dropout
         self.learned_state = learned_state
         self.residual = residual
-        self.models = models
         self.backend = backend
+        self._set_models(models)
         self._zoneout = zoneout_rates(cell, zoneout)
         self._input_dropout = input_rates(input_dropout, self.num_layers)
 
@@ -186,12 +184,14 @@ class Layer(nn.Module):
         arguments that do not fit.
         """
         if isinstance(input, PackedSequence):
-            if lengths is not None or resets is not None:
-                raise ParameterError("lengths and resets must be None for a PackedSequence")
-            return self._forward_packed(input, hx)
+            if self.models is not None:
+                raise ParameterError("input must be padded, with lengths=, for several models")
+            if input.data.dim() != 2:
+                raise RuntimeError(f"input must have 2 dimensions, got {input.data.dim()}")
+            return run_packed(self, input, hx, lengths, resets)
         x, states, lengths, resets = self._time_major(input, hx, lengths, resets)
         output, finals = self._run(x, states, lengths, resets, self.training)
-        final = self._joined(finals)
+        final = self._form.join(finals)
         if self.models is None and input.dim() == 2:
             return output[:, 0], map_state(final, lambda t: t[:, 0])
         return (output.transpose(-3, -2) if self.batch_first else output), final
@@ -213,7 +213,7 @@ class Layer(nn.Module):
         if unbatched:
             x = x[None]
             if state is not None:
-                self._check_dims(state, 2, "unbatched 1-D input")
+                self._form.check_dims(state, 2, "unbatched 1-D input")
                 state = map_state(state, lambda t: t[:, None])
         states = self._states(x.unsqueeze(-3), state, batch=x.shape[-2])
         keeps = self._keeps(x, (), training=False)
@@ -226,7 +226,7 @@ class Layer(nn.Module):
             )
             x = output + x if self.residual and layer else output
             finals.append(final)
-        final = self._joined(finals)
+        final = self._form.join(finals)
         return (x[0], map_state(final, lambda t: t[:, 0])) if unbatched else (x, final)
 
     def trace(
@@ -299,10 +299,15 @@ class Layer(nn.Module):
     def _output_size(self, layer: int) -> int:
         return self.proj_size or self._sizes[layer]
 
-    def _state_sizes(self, layer: int) -> tuple[int, ...]:
-        cell, size = self.recurrence.cell, self._sizes[layer]
-        h = self._output_size(layer) if cell.projects_state else size
-        return (h, size) if cell.has_c else (h,)
+    def _set_models(self, models: int | None) -> None:
+        cell = self.recurrence.cell
+        sizes = []
+        for layer, size in enumerate(self._sizes):
+            h = self._output_size(layer) if cell.projects_state else size
+            sizes.append((h, size) if cell.has_c else (h,))
+        apart = not isinstance(self.hidden_size, int)
+        self.models = models
+        self._form = StateForm(tuple(sizes), self._directions, models, apart)
 
     def _weights(self, layer: int, reverse: bool) -> dict[str, Any]:
         return parameters.weights(self, self._names, _suffix(layer, reverse))
@@ -373,7 +378,7 @@ class Layer(nn.Module):
         if training and self.candidate_dropout:
             shape = (*each[:-2], each[-1], self._sizes[layer])
             given["drop_n"] = drop_mask(x, shape, self.candidate_dropout)
-        shapes = [(*each, size) for size in self._state_sizes(layer)]
+        shapes = [(*each, size) for size in self._form.sizes[layer]]
         return given | self._keeps(x, shapes, training)
 
     def _keeps(self, x: Tensor, shapes: Sequence[Any], training: bool) -> dict[str, Tensor | None]:
@@ -401,7 +406,7 @@ class Layer(nn.Module):
         if self.models is not None:
             x = x.expand(self.models, *x.shape[-3:])
         if unbatched and hx is not None:
-            self._check_dims(hx, 2, "unbatched 2-D input")
+            self._form.check_dims(hx, 2, "unbatched 2-D input")
             hx = map_state(hx, lambda t: t[:, None])
         states = self._states(x, hx, batch=x.shape[-2])
         if lengths is not None:
@@ -438,24 +443,24 @@ class Layer(nn.Module):
         if hx is None:
             return self._initial(x, batch)
         if self.models is None:
-            self._check_dims(hx, 3, "batched 3-D input")
+            self._form.check_dims(hx, 3, "batched 3-D input")
         else:
-            self._check_dims(hx, 4, "several models")
-        return self._split(hx, x, batch)
+            self._form.check_dims(hx, 4, "several models")
+        return self._form.split(hx, x, batch)
 
     def _initial(self, x: Tensor, batch: int) -> list[States]:
         """Learned or zero states."""
-        cell, found = self.recurrence.cell, []
-        leading = () if self.models is None else (self.models,)
-        for layer in range(self.num_layers):
-            for reverse in self._reverses:
-                if self.learned_state:
-                    states = parameters.first_states(self, cell, batch, _suffix(layer, reverse))
-                    found.append(tuple(state.to(x.dtype) for state in states))
-                else:
-                    sizes = self._state_sizes(layer)
-                    found.append(tuple(x.new_zeros((*leading, batch, size)) for size in sizes))
-        return found
+        if not self.learned_state:
+            return self._form.zeros(x, batch)
+        cell = self.recurrence.cell
+        return [
+            tuple(
+                state.to(x.dtype)
+                for state in parameters.first_states(self, cell, batch, _suffix(layer, reverse))
+            )
+            for layer in range(self.num_layers)
+            for reverse in self._reverses
+        ]
 
     def _check_layout(self, input: Tensor, *dims: int) -> None:
         """Raise for another number of dimensions, as torch does, or of models."""
@@ -466,71 +471,6 @@ class Layer(nn.Module):
             )
         if self.models is not None and input.dim() == dims[-1] and input.shape[0] != self.models:
             raise RuntimeError(f"input must have {self.models} models, got {list(input.shape)}")
-
-    def _columns(self, hx: Any) -> list[Sequence[Tensor]]:
-        """The tensors of h, and of c: one, or one for each layer."""
-        layers = None if isinstance(self.hidden_size, int) else self.num_layers
-        return columns(hx, self.recurrence.cell.has_c, layers)
-
-    def _check_dims(self, hx: Any, dims: int, kind: str) -> None:
-        for column in self._columns(hx):
-            for tensor in column:
-                if tensor.dim() != dims:
-                    raise RuntimeError(
-                        f"For {kind}, hx should also be {dims}-D but got {tensor.dim()}-D tensor"
-                    )
-
-    def _split(self, hx: Any, x: Tensor, batch: int) -> list[States]:
-        """The states of each layer and direction."""
-        found, pair = [], self.recurrence.cell.has_c
-        leading = () if self.models is None else (self.models,)
-        for which, column in enumerate(self._columns(hx)):
-            count = self._directions * self.num_layers // len(column)
-            states: list[Tensor] = []
-            for layer, tensor in enumerate(column):
-                expected = (*leading, count, batch, self._state_sizes(layer)[which])
-                if tensor.shape != expected:
-                    name = f"hidden[{which}]" if pair else "hidden"
-                    raise RuntimeError(f"Expected {name} size {expected}, got {list(tensor.shape)}")
-                if not goes_with(tensor, x.dtype):
-                    raise RuntimeError(f"hx must be {x.dtype}, as the input, got {tensor.dtype}")
-                states += tensor.unbind(-3)
-            found.append(states)
-        return list(zip(*found, strict=True))
-
-    def _joined(self, finals: list[States]) -> Any:
-        """The final states of each layer and direction, as hx is given."""
-        columns = list(zip(*finals, strict=True))
-        if isinstance(self.hidden_size, int):
-            joined: list[Any] = [torch.stack(column, dim=-3) for column in columns]
-        else:
-            count = self._directions
-            joined = [
-                tuple(
-                    torch.stack(column[first : first + count], dim=-3)
-                    for first in range(0, len(column), count)
-                )
-                for column in columns
-            ]
-        return tuple(joined) if self.recurrence.cell.has_c else joined[0]
-
-    def _forward_packed(self, packed: PackedSequence, hx: Any) -> tuple[PackedSequence, Any]:
-        data, batch_sizes, order, inverse = packed
-        if self.models is not None:
-            raise ParameterError("input must be padded, with lengths=, for several models")
-        if data.dim() != 2:
-            raise RuntimeError(f"input must have 2 dimensions, got {data.dim()}")
-        batch = int(batch_sizes[0])
-        states = self._states(data[:, None], hx, batch=batch)
-        if order is not None:
-            states = [tuple(t.index_select(0, order) for t in own) for own in states]
-        x, lengths = pad_packed_sequence(PackedSequence(data, batch_sizes))
-        output, finals = self._run(x, states, lengths.to(x.device), None, self.training)
-        again = pack_padded_sequence(output, lengths)
-        final = self._joined(finals)
-        if inverse is not None:
-            final = map_state(final, lambda t: t.index_select(1, inverse))
-        return PackedSequence(again.data, batch_sizes, order, inverse), final
 
 
 def _suffix(layer: int, reverse: bool) -> str:

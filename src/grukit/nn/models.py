@@ -47,7 +47,7 @@ def stack_models(layers: Sequence[L]) -> L:
     for name, one in weights[0].items():
         together = torch.stack([own[name].detach() for own in weights])
         stacked.register_parameter(name, nn.Parameter(together, one.requires_grad))
-    stacked.models = len(layers)
+    stacked._set_models(len(layers))
     return stacked
 
 
@@ -64,6 +64,6 @@ def unstack_models(layer: L) -> list[L]:
         for name, parameter in layer.named_parameters():
             own = parameter[index].detach().clone()
             member.register_parameter(name, nn.Parameter(own, parameter.requires_grad))
-        member.models = None
+        member._set_models(None)
         found.append(member)
     return found

@@ -11,7 +11,8 @@ from torch.nn.utils.rnn import PackedSequence
 
 from grukit.core.rules import check, flag
 from grukit.nn.arguments import check_rates
-from grukit.nn.composition import check_widths, run_packed, shared_batch_first, states_of_parts
+from grukit.nn.composition import check_widths, shared_batch_first, states_of_parts
+from grukit.nn.packing import run_packed
 
 
 class Stack(nn.Module):

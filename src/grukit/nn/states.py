@@ -1,15 +1,94 @@
-"""States as they are given and handed out: their structure, whatever the tensors in it.
+"""States as they are given and handed out, and as the layers and directions take them.
 
-A tensor, for an LSTM a pair (h, c); with one hidden size per layer a tuple of tensors in the
-place of each.
+Given is a tensor, for an LSTM a pair (h, c); with one hidden size per layer a tuple of tensors in
+the place of each.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
+
+from grukit.nn.arguments import goes_with
+
+States = tuple[Tensor, ...]
+"""h, or h and c, of one layer and direction."""
+
+
+@dataclass(frozen=True)
+class StateForm:
+    """The form of a layer's states.
+
+    sizes: of h, or of h and c, in each layer. apart: whether each layer has a tensor of its own.
+    """
+
+    sizes: tuple[tuple[int, ...], ...]
+    directions: int
+    models: int | None
+    apart: bool
+
+    def zeros(self, like: Tensor, batch: int) -> list[States]:
+        """States of zeros, for each layer and direction."""
+        shape = (*self._leading, batch)
+        return [
+            tuple(like.new_zeros((*shape, size)) for size in sizes)
+            for sizes in self.sizes
+            for _ in range(self.directions)
+        ]
+
+    def check_dims(self, hx: Any, dims: int, kind: str) -> None:
+        """Raise RuntimeError, as torch does, for tensors of another number of dimensions."""
+        for column in self._columns(hx):
+            for tensor in column:
+                if tensor.dim() != dims:
+                    raise RuntimeError(
+                        f"For {kind}, hx should also be {dims}-D but got {tensor.dim()}-D tensor"
+                    )
+
+    def split(self, hx: Any, x: Tensor, batch: int) -> list[States]:
+        """The states of each layer and direction; RuntimeError, as torch, if they do not fit."""
+        found, pair = [], self._parts == 2
+        for which, column in enumerate(self._columns(hx)):
+            count = self.directions * len(self.sizes) // len(column)
+            states: list[Tensor] = []
+            for layer, tensor in enumerate(column):
+                expected = (*self._leading, count, batch, self.sizes[layer][which])
+                if tensor.shape != expected:
+                    name = f"hidden[{which}]" if pair else "hidden"
+                    raise RuntimeError(f"Expected {name} size {expected}, got {list(tensor.shape)}")
+                if not goes_with(tensor, x.dtype):
+                    raise RuntimeError(f"hx must be {x.dtype}, as the input, got {tensor.dtype}")
+                states += tensor.unbind(-3)
+            found.append(states)
+        return list(zip(*found, strict=True))
+
+    def join(self, states: list[States]) -> Any:
+        """The states of each layer and direction, as they are handed out."""
+        count = self.directions if self.apart else len(states)
+        joined = [
+            tuple(
+                torch.stack(column[first : first + count], dim=-3)
+                for first in range(0, len(column), count)
+            )
+            for column in zip(*states, strict=True)
+        ]
+        parts = joined if self.apart else [tensor for (tensor,) in joined]
+        return tuple(parts) if self._parts == 2 else parts[0]
+
+    @property
+    def _leading(self) -> tuple[int, ...]:
+        return () if self.models is None else (self.models,)
+
+    @property
+    def _parts(self) -> int:
+        return len(self.sizes[0])
+
+    def _columns(self, hx: Any) -> list[Sequence[Tensor]]:
+        return columns(hx, self._parts == 2, len(self.sizes) if self.apart else None)
 
 
 def columns(hx: Any, pair: bool, layers: int | None = None) -> list[Sequence[Tensor]]:
