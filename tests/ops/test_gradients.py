@@ -222,3 +222,26 @@ def test_inference_holds_no_memory_from_one_call_to_the_next(op):
     reserve = torch.ops.grukit.__getattr__(op)(*tensors, case.variant, False, True, None)[-1]
     saved = run(case, tensors)[0].grad_fn.saved_tensors
     assert reserve.shape in [t.shape for t in saved if t is not None]
+
+
+@no_script_warning
+@each_op
+def test_function_transforms(op):
+    case = everything(op, **SMALL)
+    tensors = case.tensors()
+
+    def loss(w_hh):
+        return run(case, tensors._replace(w_hh=w_hh))[0].square().sum()
+
+    w_hh = tensors.w_hh.clone().requires_grad_()
+    (wanted,) = torch.autograd.grad(loss(w_hh), w_hh, create_graph=True)
+    direction = torch.randn_like(w_hh)
+    (second,) = torch.autograd.grad((wanted * direction).sum(), w_hh)
+    grad = torch.func.grad(loss)
+    got, moved = torch.func.jvp(grad, (tensors.w_hh,), (direction,))
+    torch.testing.assert_close(got, wanted.detach())
+    torch.testing.assert_close(moved, second)
+    several = torch.stack([tensors.w_hh, direction])
+    for got, weights in zip(torch.vmap(grad)(several), several, strict=True):
+        torch.testing.assert_close(got, grad(weights))
+    torch.testing.assert_close(torch.func.jacrev(loss)(tensors.w_hh), wanted.detach())
