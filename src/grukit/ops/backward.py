@@ -141,8 +141,9 @@ def backward(
     found |= of_weights
     if wants_dx:
         pairs = zip(of_products, inputs, strict=True)
-        parts = [torch.matmul(d, of.projection.w) for d, of in pairs]
-        dx = parts[0] if whole else parts[0].add_(parts[1])
+        dx, *others = (torch.matmul(d, of.projection.w) for d, of in pairs)
+        for part in others:
+            dx += part
         found["x"] = dx.unflatten(-2, x.shape[-3:-1])
     if w_hr is not None:
         if cell.projects_state:
