@@ -105,6 +105,15 @@ def detached(module: Any) -> dict[str, Tensor]:
     return {name: parameter.detach() for name, parameter in module.named_parameters()}
 
 
+def assert_refused(call: Callable[[], Any], what: str) -> None:
+    """Raise AssertionError unless a call raises ParameterError or another ValueError."""
+    try:
+        call()
+    except ValueError:
+        return
+    raise AssertionError(f"{what} must be refused")
+
+
 @contextlib.contextmanager
 def fresh_compiler() -> Iterator[None]:
     """Nothing compiled before or after, and no warnings of torch about itself."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import torch
@@ -24,6 +25,7 @@ from grukit.testing.subjects import (
     Factory,
     State,
     T,
+    assert_refused,
     assert_same,
     mapped,
     rows,
@@ -84,7 +86,8 @@ def unbatched_is_a_batch_of_one(factory: Factory) -> None:
         h0 = some_state(layer, batch=1)
         x = some_input(layer, batch=1).squeeze(-2)
         if layer.models is not None:
-            _assert_refused(ValueError, layer, x[0])
+            refused = functools.partial(layer, x[0])
+            assert_refused(refused, "unbatched input for several models")
             continue
         batch = int(not batch_first)
         output, final = layer(x, rows(h0, 0))
@@ -104,7 +107,8 @@ def packed_equals_lengths(factory: Factory) -> None:
         one_model = x.reshape(-1, *x.shape[-3:])[0]
         packed = pack_padded_sequence(one_model, torch.tensor(lengths), enforce_sorted=is_sorted)
         if layer.models is not None:
-            _assert_refused(ValueError, layer, packed)
+            refused = functools.partial(layer, packed)
+            assert_refused(refused, "a PackedSequence for several models")
             continue
         wanted = layer(x, h0, lengths=torch.tensor(lengths))
         output, final = layer(packed, h0)
@@ -112,14 +116,6 @@ def packed_equals_lengths(factory: Factory) -> None:
         if unpacked_lengths.tolist() != list(lengths):
             raise AssertionError(f"lengths must be {lengths}, got {unpacked_lengths.tolist()}")
         assert_results((padded, final), wanted, f"of packed lengths {lengths}")
-
-
-def _assert_refused(error: type[Exception], layer: Any, x: Any) -> None:
-    try:
-        layer(x)
-    except error:
-        return
-    raise AssertionError(f"{layer} must refuse {type(x).__name__} of this shape")
 
 
 CHECKS: tuple[Check, ...] = (
