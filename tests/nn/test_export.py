@@ -1,4 +1,7 @@
-"""torch.export with symbolic batch and time, and .pt2 files."""
+"""torch.export of plain layers with symbolic batch and time, and .pt2 files.
+
+Every option is in test_transforms.py.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,17 @@ import pytest
 import torch
 from torch.export import Dim, export
 
-from grukit.nn import GRU
+from grukit.nn import GRU, LSTM, RNN
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:`isinstance.treespec, LeafSpec.` is deprecated:FutureWarning"
 )
 TIME, BATCH = Dim("time"), Dim("batch")
 SIZES = ((5, 3), (17, 2), (2, 9))
+WAYS = [(GRU, True), (GRU, False), (LSTM, False), (RNN, False)]
+every_way = pytest.mark.parametrize(
+    ("kind", "strict"), WAYS, ids=[f"{kind.__name__}-{'strict' * strict}" for kind, strict in WAYS]
+)
 
 
 def through_a_file(program):
@@ -24,17 +31,17 @@ def through_a_file(program):
     return torch.export.load(buffer)
 
 
-@pytest.mark.parametrize("strict", [True, False])
+@every_way
 @pytest.mark.parametrize("batch_first", [False, True])
-def test_a_program_runs_at_every_length_and_batch(strict, batch_first):
-    layer = GRU(4, 5, 2, batch_first=batch_first, bidirectional=True).eval()
+def test_a_program_runs_at_every_length_and_batch(kind, strict, batch_first):
+    layer = kind(4, 5, 2, batch_first=batch_first, bidirectional=True).eval()
     axes = {0: BATCH, 1: TIME} if batch_first else {0: TIME, 1: BATCH}
     with torch.no_grad():
         program = export(
             layer, (torch.randn(6, 7, 4),), dynamic_shapes={"input": axes}, strict=strict
         )
         loaded = through_a_file(program)
-        ops = [node for node in loaded.graph.nodes if "grukit.gru" in str(node.target)]
+        ops = [node for node in loaded.graph.nodes if "grukit." in str(node.target)]
         assert len(ops) == 4
         for sizes in SIZES:
             x = torch.randn(*sizes, 4)
@@ -42,22 +49,22 @@ def test_a_program_runs_at_every_length_and_batch(strict, batch_first):
                 torch.testing.assert_close(runs.module()(x), layer(x))
 
 
-@pytest.mark.parametrize("strict", [True, False])
-def test_a_program_with_state_lengths_and_resets(strict):
-    layer = GRU(4, 5).eval()
+@every_way
+def test_a_program_with_state_lengths_and_resets(kind, strict):
+    layer = kind(4, 5).eval()
 
     def inputs(time, batch):
-        state, lengths = torch.randn(1, batch, 5), torch.randint(0, time + 1, (batch,))
+        state = torch.randn(1, batch, 5)
         return {
             "input": torch.randn(time, batch, 4),
-            "hx": state,
-            "lengths": lengths,
+            "hx": (state, state.sin()) if kind is LSTM else state,
+            "lengths": torch.randint(0, time + 1, (batch,)),
             "resets": torch.rand(time, batch) < 0.3,
         }
 
     shapes = {
         "input": {0: TIME, 1: BATCH},
-        "hx": {1: BATCH},
+        "hx": ({1: BATCH}, {1: BATCH}) if kind is LSTM else {1: BATCH},
         "lengths": {0: BATCH},
         "resets": {0: TIME, 1: BATCH},
     }
