@@ -214,11 +214,6 @@ class TracesTimeFirst(GRU):
         return [t.transpose(0, 1) for t in trace] if self.batch_first else trace
 
 
-class HasNoEquations(Layer):
-    recurrence = LSTM.recurrence
-    Trace = LSTM.Trace
-
-
 class StepForgetsZoneout(GRU):
     def _keeps(self, x, shapes, training):
         return super()._keeps(x, shapes, training) if shapes else {}
@@ -344,7 +339,6 @@ SABOTAGE = {
         ),
         "1 - z": after(GRU, "trace", lambda trace, layer: trace._replace(update=1 - trace.update)),
         "no zoneout in eval mode": (ZonesOutInTrainingAlone, {"zoneout": 0.3}),
-        "no equations": HasNoEquations,
     },
     "the_final_state_is_the_last_traced": {
         "another layer": TracesAnotherLayer,

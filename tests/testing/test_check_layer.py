@@ -8,8 +8,9 @@ import pytest
 import torch
 from sabotaged_layers import SABOTAGE, IgnoresLengths
 
-from grukit.nn import GRU, LAYERS
+from grukit.nn import GRU, LAYERS, LSTM, RNN
 from grukit.testing import check_layer, layer_checks
+from grukit.testing.layers import equations
 from grukit.testing.layers.equations import EQUATIONS
 from grukit.testing.layers.transforms import GRAPHS
 from grukit.testing.options import EVERYTHING, LAYER_OPTIONS, factories, factory_of, refusal, table
@@ -32,7 +33,7 @@ def test_every_layer_with_every_option(case):
 
 
 def test_nothing_but_what_makes_no_sense_is_refused():
-    found = factories(LAYERS, LAYER_OPTIONS)
+    found = factories([GRU, LSTM, RNN], LAYER_OPTIONS)
     assert found.keys() - CASES.keys() == REFUSED.keys()
     for case, reason in REFUSED.items():
         said = refusal(found[case])
@@ -68,8 +69,21 @@ def test_every_check_has_its_sabotage():
     assert list(SABOTAGE) == [check.__name__ for check in layer_checks()]
 
 
-def test_every_kind_has_its_equations():
-    assert EQUATIONS.keys() == {kind.__name__ for kind in LAYERS}
+def test_the_kinds_with_kernels_have_their_equations():
+    assert EQUATIONS.keys() >= {"GRU", "LSTM", "RNN"}
+
+
+def test_a_kind_without_equations_is_compared_with_its_single_steps(monkeypatch):
+    monkeypatch.setattr(equations, "EQUATIONS", {})
+    for kind in LAYERS:
+        equations.the_trace_satisfies_the_equations(kind)
+
+    class Forgets(GRU):
+        def trace(self, input, hx=None, **options):
+            return super().trace(input, None if len(input) == 1 else hx, **options)
+
+    with pytest.raises(AssertionError, match="by its equation"):
+        equations.the_trace_satisfies_the_equations(Forgets)
 
 
 def test_check_layer_lists_what_failed():
