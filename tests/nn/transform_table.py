@@ -15,6 +15,7 @@ from typing import NamedTuple
 import torch
 from transform_checks import CHECKS, HIDDEN, MODELS, PROJECTED, Case, Refused, attempt
 
+from grukit import nn
 from grukit.nn import GRU, LSTM, RNN
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "transforms.md"
@@ -24,6 +25,7 @@ LAYERS = {
     "LSTM": LSTM,
     "RNN, tanh": RNN,
     "RNN, relu": functools.partial(RNN, nonlinearity="relu"),
+    **{kind.__name__: kind for kind in nn.LAYERS if kind not in (GRU, LSTM, RNN)},
 }
 STEADY = {
     "plain": {},
