@@ -353,7 +353,11 @@ BAD_INPUTS = {
         RuntimeError,
         "input must have 3 models, got [2, 2, 3]",
     ),
-    "a step without models": (lambda layer: layer.step(X[0]), ValueError, "to be 3D, got 2D"),
+    "a step of a single stream": (
+        lambda layer: layer.step(X[0, 0]),
+        ValueError,
+        "to be 2D or 3D, got 1D",
+    ),
 }
 
 

@@ -173,9 +173,9 @@ class Layer(nn.Module):
             before), for an LSTM a pair (h, c). If None it is zero, or the learned state. With
             one hidden size per layer a tuple with [D, B, H] for each. With a projection the h
             of an LSTM or RNN has size P.
-        lengths: [B], in any order and on any device, how many steps of each sequence count;
-            0 is allowed. Output past a length is zero, the final state that at the length.
-            With models also [K, B].
+        lengths: [B] ([1] unbatched), in any order and on any device, how many steps of each
+            sequence count; 0 is allowed. Output past a length is zero, the final state that at
+            the length. With models also [K, B].
         resets: bool, [T, B] ([B, T], [T] as the input): a new sequence starts at this step,
             from a fresh state. With these several sequences lie end to end in one row.
 
@@ -200,7 +200,7 @@ class Layer(nn.Module):
     def step(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
         """One step of a stream: the output [B, H] and the state after it.
 
-        x: [B, I], or [I] unbatched; with models [K, B, I].
+        x: [B, I], or [I] unbatched; with models [K, B, I], or one [B, I] for all models.
         state: what the step before gave, or forward; as hx there.
 
         As in eval mode, whatever the mode, and without a graph. Step by step this gives what
@@ -208,8 +208,10 @@ class Layer(nn.Module):
         """
         if self.bidirectional:
             raise ParameterError("step must be of a layer in one direction, got a bidirectional")
-        self._check_layout(x, *((1, 2) if self.models is None else (3,)))
+        self._check_layout(x, *((1, 2) if self.models is None else (2, 3)))
         unbatched = x.dim() == 1
+        if self.models is not None:
+            x = x.expand(self.models, *x.shape[-2:])
         if unbatched:
             x = x[None]
             if state is not None:
