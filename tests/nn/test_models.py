@@ -83,6 +83,18 @@ def test_training_models_together_is_training_each(kind):
             torch.testing.assert_close(a, b, rtol=0, atol=1e-9, msg=name)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_stream_is_read_by_all_models(kind):
+    layers = [kind(I, H, 2, dtype=torch.float64) for _ in range(K)]
+    ensemble = stack_models(layers)
+    state, states = None, [None] * K
+    for x in torch.randn(T, B, I, dtype=torch.float64):
+        output, state = ensemble.step(x, state)
+        for k, layer in enumerate(layers):
+            own, states[k] = layer.step(x, states[k])
+            torch.testing.assert_close(output[k], own, rtol=0, atol=1e-10)
+
+
 def test_models_draw_masks_of_their_own():
     same = GRU(I, H, recurrent_dropout=0.5)
     output, _ = stack_models([same, same])(torch.randn(T, B, I))
@@ -119,6 +131,10 @@ def test_stacking_copies():
         ([GRU(I, H), LSTM(I, H)], r"layers must be alike, as GRU\(4, 5\), got LSTM\(4, 5\)"),
         ([GRU(I, H), GRU(I, H, zoneout=0.1)], "layers must be alike.*zoneout=0.1"),
         ([GRU(I, H, models=2)] * 2, "layers must be of one model each"),
+        (
+            [torch.nn.GRU(I, H)] * 2,
+            r"layers must be a GRU, LSTM or RNN of grukit.nn, got <class 'torch",
+        ),
     ],
 )
 def test_layers_that_do_not_go_together_are_refused(layers, message):

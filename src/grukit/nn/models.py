@@ -31,6 +31,10 @@ def stack_models(layers: Sequence[L]) -> L:
     if not layers:
         raise ParameterError(must_be("layers", "at least one", len(layers)))
     first = layers[0]
+    for layer in layers:
+        if not isinstance(layer, Layer):
+            wanted = "a GRU, LSTM or RNN of grukit.nn"
+            raise ParameterError(must_be("layers", wanted, type(layer)))
     weights = [dict(layer.named_parameters()) for layer in layers]
     for layer, own in zip(layers, weights, strict=True):
         if repr(layer) != repr(first):

@@ -229,5 +229,5 @@ def _arrays(kind: str, weights: Weights, separate: bool) -> list[np.ndarray]:
 def _name(layer: Any) -> str:
     """The name of a class of Keras; ParameterError for what is not like a layer of it."""
     if not (hasattr(layer, "get_config") and hasattr(layer, "get_weights")):
-        raise ParameterError(must_be("layer", "a layer of Keras", type(layer).__qualname__))
+        raise ParameterError(must_be("layer", "a layer of Keras", type(layer)))
     return type(layer).__name__

@@ -51,9 +51,7 @@ def kind_of(layer: Any) -> str:
     for name, kind in KINDS.items():
         if type(layer) is kind:
             return name
-    raise ParameterError(
-        must_be("layer", "a GRU, LSTM or RNN of grukit.nn", type(layer).__qualname__)
-    )
+    raise ParameterError(must_be("layer", "a GRU, LSTM or RNN of grukit.nn", type(layer)))
 
 
 def refuse_options(layer: nn.Module, where: str, has: Sequence[str]) -> None:

@@ -39,7 +39,7 @@ def from_torch(module: Any) -> Any:
         if type(module) is getattr(nn, name):
             return _copy(module, kind)
     wanted = "a GRU, LSTM or RNN of torch.nn, or a cell of them"
-    raise ParameterError(must_be("module", wanted, type(module).__qualname__))
+    raise ParameterError(must_be("module", wanted, type(module)))
 
 
 def to_torch(layer: Any) -> Any:
@@ -56,7 +56,7 @@ def to_torch(layer: Any) -> Any:
     names = [name for name, kind in (KINDS | CELLS).items() if type(layer) is kind]
     if not names:
         wanted = "a GRU, LSTM or RNN of grukit.nn, or a cell of them"
-        raise ParameterError(must_be("layer", wanted, type(layer).__qualname__))
+        raise ParameterError(must_be("layer", wanted, type(layer)))
     name = names[0]
     refuse_options(layer, f"torch.nn.{name}", has=("proj_size",) if name == "LSTM" else ())
     if not getattr(layer, "reset_after", True):
