@@ -102,6 +102,8 @@ def quick_compile(monkeypatch):
 @pytest.mark.filterwarnings(
     "ignore:`torch.jit.script.*` is deprecated:DeprecationWarning",
     "ignore:`isinstance.treespec, LeafSpec.` is deprecated:FutureWarning",
+    "ignore:You are using the legacy TorchScript-based ONNX export:DeprecationWarning",
+    "ignore:The feature will be removed:DeprecationWarning",
 )
 @every_page
 def test_a_page_works(page, tmp_path, monkeypatch, capsys):
