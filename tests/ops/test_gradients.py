@@ -212,6 +212,37 @@ def test_nothing_is_kept_for_backward_unless_needed(op):
     assert kept == [full, full]
 
 
+@pytest.mark.parametrize("alone", [True, False])
+@each_op
+def test_a_mask_that_requires_a_gradient_has_one(op, alone):
+    case = everything(op, **SMALL)
+    tensors = case.tensors() if alone else with_leaves(case)
+    masks = [name for name in ("drop_h", "drop_n", "keep_h") if getattr(tensors, name) is not None]
+    tensors = tensors._replace(**{name: getattr(tensors, name).requires_grad_() for name in masks})
+
+    def of(function):
+        loss = function(case, tensors)[0].square().sum()
+        return torch.autograd.grad(loss, [getattr(tensors, name) for name in masks])
+
+    for ours, wanted in zip(of(run), of(by_definition), strict=True):
+        torch.testing.assert_close(ours, wanted)
+        assert wanted.abs().max() > 0
+
+
+@each_variant
+def test_a_nan_reaches_the_gradients_that_it_reaches_in_the_definition(op, variant):
+    case = Case(op, variant, lengths=True, **SMALL)
+
+    def of(function):
+        tensors = with_leaves(case)
+        tensors.x.data[0, 0, 0] = float("nan")
+        loss = function(case, tensors)[0].sum()
+        return torch.autograd.grad(loss, list(leaves(tensors).values()))
+
+    for ours, wanted in zip(of(run), of(by_definition), strict=True):
+        torch.testing.assert_close(ours, wanted, equal_nan=True)
+
+
 @each_op
 def test_inference_holds_no_memory_from_one_call_to_the_next(op):
     """The results alone are alive: nothing hangs on them that a backward pass would need."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import pytest
 import torch
@@ -85,3 +86,24 @@ def to_meta(arguments):
 
 def facts(tensors):
     return [(t.shape, t.dtype, t.stride() if t.numel() else None) for t in tensors]
+
+
+@pytest.mark.parametrize("time", [0, 2])
+@each_op
+def test_results_are_laid_out_plainly_and_change_in_place(op, time):
+    case = everything(op, time=time, dtype=torch.float64)
+    for options in ({}, {"lengths": False, "resets": False, "models": None}):
+        forward = forward_arguments(replace(case, **options))
+        results = forward_op(case)(*map(turn, forward))
+        assert all(result.is_contiguous() for result in results)
+        for result in results[:-1]:
+            result.add_(1).detach_()
+        for gradient in backward_op(case)(*map(turn, backward_arguments(case))):
+            assert gradient.is_contiguous()
+
+
+def turn(argument):
+    """The same values, the last axis being the one with the longest stride."""
+    if not isinstance(argument, torch.Tensor) or argument.dim() < 2:
+        return argument
+    return argument.transpose(0, -1).contiguous().transpose(0, -1)

@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 
 from grukit.ops.cell import Cell, States
-from grukit.ops.contract import Arguments, compute_dtype, hidden_size, output_size, slots
+from grukit.ops.contract import Arguments, hidden_size, slots
 from grukit.ops.projection import Projection, ProjectionBackward, over_time, product
 from grukit.ops.sequence import (
+    at_steps,
     counting,
     input_projections,
     masked,
@@ -94,8 +95,8 @@ def backward(
 ) -> dict[str, Tensor]:
     """The gradients of the arguments that are there, by name; no x unless `wants_dx`."""
     assert cell.backward is not None
-    given, dtype, x_dtype = tensors, compute_dtype(tensors.x.dtype), tensors.x.dtype
-    tensors = tensors.map_floats(lambda t: t.to(dtype))
+    given, tensors = tensors, tensors.computed()
+    dtype = tensors.x.dtype
     valid, starts = counting(tensors), starting(tensors, reverse)
     w_hr = tensors.w_hr
     kept = dict(zip(slots(cell, given), reserve, strict=True))
@@ -146,18 +147,19 @@ def backward(
             dx += part
         found["x"] = dx.unflatten(-2, x.shape[-3:-1])
     if w_hr is not None:
+        d_products = torch.stack(d_projected, dim=-3) if d_projected else d_output
         if cell.projects_state:
             assert back.emitted is not None
-            pairs = [(d_projected, back.emitted)]
+            pairs = [(d_products, back.emitted)]
         else:
-            pairs = [(d_projected, before[0]), (d_output, after)]
+            pairs = [(d_products, before[0]), (d_output, after)]
         d_all, of_all = (
             torch.cat(side, dim=-3).flatten(-3, -2) for side in zip(*pairs, strict=True)
         )
         found["w_hr"] = torch.matmul(d_all.mT, of_all)
     copies = tensors.x.shape[-3] == 0  # An op must not hand back its own input.
     return {
-        name: found[name].to(x_dtype, copy=copies)
+        name: found[name].to(given.x.dtype, copy=copies).contiguous()
         for name, t in given._asdict().items()
         if t is not None and name in found
     }
@@ -172,13 +174,13 @@ def _loop(
     valid: Tensor | None,
     starts: Tensor | None,
     reverse: bool,
-) -> tuple[Tensor, States, States]:
+) -> tuple[list[Tensor], States, States]:
     """The gradients of what w_hr gave at each step, of the initial and of the fresh states."""
     time, w_hr = d_output.shape[-3], tensors.w_hr
-    keeps = [_kept(keep, valid, d_output) for keep in (tensors.keep_h, tensors.keep_c)]
-    passes = [None if keep is None else (1 - keep).unbind(-3) for keep in keeps]
-    keeps = [None if keep is None else keep.unbind(-3) for keep in keeps]
-    starts_ = None if starts is None else starts.unbind(-3)
+    kept = [_kept(keep, valid, d_output) for keep in (tensors.keep_h, tensors.keep_c)]
+    passes = [at_steps(None if keep is None else 1 - keep, time) for keep in kept]
+    keeps = [at_steps(keep, time) for keep in kept]
+    fresh_at = at_steps(starts, time)
     d_outputs = d_output.unbind(-3)
     d_projected: list[Tensor] = []
     wants_fresh = tensors.fresh_h is not None or tensors.fresh_c is not None
@@ -201,20 +203,16 @@ def _loop(
         d_old = [d_a if direct[0] is None else direct[0] + d_a, *direct[1:]]
         for index, keep in enumerate(keeps[: len(d_old)]):
             if keep is not None:
-                d_old[index] = d_old[index] + d_states[index] * keep[t]  # type: ignore[operator]
-        if starts_ is not None:
+                d_old[index] = d_old[index] + d_states[index] * keep[t]
+        if fresh_at is not None:
             if wants_fresh:
                 d_fresh = tuple(
-                    sum_ + torch.where(starts_[t], d, d.new_zeros(()))
+                    sum_ + torch.where(fresh_at[t], d, d.new_zeros(()))
                     for sum_, d in zip(d_fresh, d_old, strict=True)
                 )
-            d_old = [d.masked_fill(starts_[t], 0) for d in d_old]  # type: ignore[union-attr]
-        d_states = tuple(d_old)  # type: ignore[arg-type]
-    if not d_projected:
-        nothing = d_output.new_empty((*d_output.shape[:-1], output_size(cell, tensors)))
-        return nothing, d_states, d_fresh
-    d_projected = d_projected if reverse else d_projected[::-1]
-    return torch.stack(d_projected, dim=-3), d_states, d_fresh
+            d_old = [d.masked_fill(fresh_at[t], 0) for d in d_old]
+        d_states = tuple(d_old)
+    return d_projected if reverse else d_projected[::-1], d_states, d_fresh
 
 
 def _of_products(
@@ -237,9 +235,9 @@ def _of_products(
 
 
 def _kept(keep: Tensor | None, valid: Tensor | None, d_output: Tensor) -> Tensor | None:
-    """[T, B, H] or [T, B, 1]: how much of the old state a step keeps; all where none counts."""
+    """How much of the old state a step keeps, as a mask of zoneout; all where none counts."""
     if valid is None:
-        return None if keep is None else keep.expand(*d_output.shape[:-1], keep.shape[-1])
+        return keep
     one = d_output.new_ones(())
     return torch.where(valid, torch.zeros_like(one) if keep is None else keep, one)
 

@@ -81,6 +81,11 @@ class Arguments(NamedTuple):
     lengths: Tensor | None = None
     resets: Tensor | None = None
 
+    def computed(self) -> Arguments:
+        """The same call in the dtype of its arithmetic."""
+        dtype = compute_dtype(self.x.dtype)
+        return self if dtype == self.x.dtype else self.map_floats(lambda t: t.to(dtype))
+
     def map_floats(self, change: Callable[[Tensor], Tensor]) -> Arguments:
         """The same call with every floating tensor changed."""
         floats = [None if t is None else change(t) for t in self[:FLOATS]]

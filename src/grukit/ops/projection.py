@@ -6,7 +6,7 @@ block of rows on its own. The bias is the shift of the paper.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -23,7 +23,7 @@ def product(a: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
     return torch.bmm(a, w.mT) if b is None else torch.baddbmm(b, a, w.mT)
 
 
-def over_time(function, a: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
+def over_time(function: Callable[[Tensor], Tensor], a: Tensor) -> Tensor:
     """A function of [N, P] or [K, N, P], on [T, B, P] or [K, T, B, P]."""
     return function(a.flatten(-3, -2)).unflatten(-2, a.shape[-3:-1])
 

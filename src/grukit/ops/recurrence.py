@@ -41,8 +41,9 @@ class Recurrence:
 
     The tensors, by place or by name, are those of contract.py. variant names the form of the
     equations, the cell's first if None. Under autocast the floating tensors are cast to its
-    dtype. Raises ParameterError for wrong shapes or dtypes, and BackendError if the backend asked
-    for cannot run the call.
+    dtype. Where autograd follows a mask the definition runs, since the op gives masks no gradient.
+    Raises ParameterError for wrong shapes or dtypes, and BackendError if the backend asked for
+    cannot run the call.
     """
 
     def __init__(self, cell: Cell, backends: tuple[Backend, ...] = ()) -> None:
@@ -61,13 +62,9 @@ class Recurrence:
     ) -> tuple[Tensor, ...]:
         call, variant = self._checked(Arguments(*tensors, **named), variant)  # type: ignore[arg-type]
         with autocast_off(call.x.device):
-            if needs_definition(*call[:FLOATS]):
+            if needs_definition(*call[:FLOATS]) or _tracked(call[DIFFERENTIABLE:FLOATS]):
                 return sequence.definition(self.cell, call, variant, reverse)
-            save = (
-                self._backward is not None
-                and torch.is_grad_enabled()
-                and any(t is not None and t.requires_grad for t in call[:DIFFERENTIABLE])
-            )
+            save = self._backward is not None and _tracked(call[:DIFFERENTIABLE])
             return self._forward(*call, variant, reverse, save, backend)[:-1]
 
     def step(
@@ -78,11 +75,8 @@ class Recurrence:
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Output and states after one step, for x [B, I]; unchecked, for streams."""
         call = Arguments(*tensors, **named)  # type: ignore[arg-type]
-        floats = autocast_arguments(*call[:FLOATS])  # type: ignore[arg-type]
-        dtype = floats[0].dtype
-        call = Arguments(*floats)
-        if compute_dtype(dtype) != dtype:
-            call = call.map_floats(lambda t: t.to(compute_dtype(dtype)))
+        call = Arguments(*autocast_arguments(*call[:FLOATS]))  # type: ignore[arg-type]
+        dtype, call = call.x.dtype, call.computed()
         variant = next(iter(self.cell.variants)) if variant is None else variant
         with autocast_off(call.x.device):
             output, states = sequence.one_step(self.cell, call, variant)
@@ -217,7 +211,7 @@ def _register_backward(recurrence: Recurrence) -> Any:
         names = _differentiated(tensors, ctx.wants_dx)
         graph_goes_on = torch.is_grad_enabled()
         with torch.enable_grad(), autocast_off(tensors.x.device):
-            inputs = {name: _alias(t, graph_goes_on) for name, t in _floats(tensors).items()}
+            inputs = _inputs(tensors, graph_goes_on)
             seeds = [_alias(t, graph_goes_on) for t in seeds if t is not None]
             outputs = sequence.definition(
                 cell, tensors._replace(**inputs), ctx.variant, ctx.reverse
@@ -266,8 +260,15 @@ def _differentiated(tensors: Arguments, wants_dx: bool) -> list[str]:
     return there if wants_dx else there[1:]
 
 
-def _floats(tensors: Arguments) -> dict[str, Tensor]:
-    return {name: getattr(tensors, name) for name in _differentiated(tensors, True)}
+def _inputs(tensors: Arguments, graph_goes_on: bool) -> dict[str, Tensor]:
+    """Aliases of the arguments that have gradients, by name."""
+    names = _differentiated(tensors, wants_dx=True)
+    return {name: _alias(getattr(tensors, name), graph_goes_on) for name in names}
+
+
+def _tracked(tensors: tuple[Tensor | None, ...]) -> bool:
+    """Whether autograd follows one of them."""
+    return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
 
 
 def _by_definition(
@@ -276,7 +277,7 @@ def _by_definition(
     """The gradients through the definition, by name."""
     graph_goes_on = torch.is_grad_enabled()
     with torch.enable_grad(), autocast_off(cotangents[0].device):
-        inputs = {name: _alias(t, graph_goes_on) for name, t in _floats(tensors).items()}
+        inputs = _inputs(tensors, graph_goes_on)
         outputs = sequence.definition(cell, tensors._replace(**inputs), ctx.variant, ctx.reverse)
         found = torch.autograd.grad(
             outputs,

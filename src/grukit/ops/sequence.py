@@ -57,28 +57,24 @@ def forward(
 ) -> tuple[Tensor, ...]:
     """Output, final states and reserve; the reserve is empty unless `save`."""
     steps = unroll(cell, tensors, variant, reverse)
-    x = tensors.x
-    results = [output_of(cell, tensors, steps), *(state.to(x.dtype) for state in steps.final)]
-    if x.shape[-3] == 0:
-        # An op must not hand back its own input, as a sequence of no steps would.
-        results = [result.clone() for result in results]
-    reserve = _reserve(cell, tensors, steps) if save else x.new_empty(0, dtype=_compute(tensors))
-    return (*results, reserve)
+    dtype = tensors.x.dtype
+    results = [output_of(cell, tensors, steps), *(state.to(dtype) for state in steps.final)]
+    # An op must hand back neither a view, which could not be changed in place, nor its own input.
+    results = [result.clone(memory_format=torch.contiguous_format) for result in results]
+    return (*results, _reserve(cell, tensors, steps, save))
 
 
 def unroll(cell: Cell, tensors: Arguments, variant: str, reverse: bool) -> Unrolled:
     """One step after the other."""
-    dtype = _compute(tensors)
-    tensors = tensors.map_floats(lambda t: t.to(dtype))
-    valid, starts = counting(tensors), starting(tensors, reverse)
+    tensors = tensors.computed()
+    valid = counting(tensors)
     # Padding may hold anything; its NaN times a zero gradient would be NaN.
     x = masked(tensors.x, valid)
     time = x.shape[-3]
     of_x = over_time(input_projections(cell, tensors, (cell.blocks,))[0], x).unbind(-3)
     recurrent = recurrent_projections(cell, tensors, variant)
-    keeps = [_at_steps(keep, time) for keep in (tensors.keep_h, tensors.keep_c)]
-    valids = None if valid is None else valid.unbind(-3)
-    starts_ = None if starts is None else starts.unbind(-3)
+    keeps = [at_steps(keep, time) for keep in (tensors.keep_h, tensors.keep_c)]
+    counts, starts = at_steps(valid, time), at_steps(starting(tensors, reverse), time)
     fresh = (tensors.fresh_h, tensors.fresh_c)
 
     h, c = tensors.h0, tensors.c0
@@ -86,16 +82,16 @@ def unroll(cell: Cell, tensors: Arguments, variant: str, reverse: bool) -> Unrol
     states: list[States] = []
     kept: list[tuple[Tensor, ...]] = []
     for t in reversed(range(time)) if reverse else range(time):
-        if starts_ is not None:
+        if starts is not None:
             old = tuple(
-                torch.where(starts_[t], state.new_zeros(()) if start is None else start, state)
+                torch.where(starts[t], state.new_zeros(()) if start is None else start, state)
                 for state, start in zip(old, fresh, strict=False)
             )
         now = tuple(None if keep is None else keep[t] for keep in keeps)
         new, parts = advance(cell, tensors, of_x[t], old, recurrent, now, variant)
-        if valids is not None:
+        if counts is not None:
             new = tuple(
-                torch.where(valids[t], state, before)
+                torch.where(counts[t], state, before)
                 for state, before in zip(new, old, strict=True)
             )
         old = new
@@ -227,23 +223,20 @@ def masked(values: Tensor, valid: Tensor | None) -> Tensor:
     return values if valid is None else torch.where(valid, values, values.new_zeros(()))
 
 
-def _compute(tensors: Arguments) -> torch.dtype:
-    return compute_dtype(tensors.x.dtype)
-
-
-def _at_steps(keep: Tensor | None, time: int) -> tuple[Tensor, ...] | None:
-    if keep is None:
+def at_steps(values: Tensor | None, time: int) -> tuple[Tensor, ...] | None:
+    """The values at each of so many steps, where there are any."""
+    if values is None:
         return None
-    return keep.expand(*keep.shape[:-3], time, *keep.shape[-2:]).unbind(-3)
+    return values.expand(*values.shape[:-3], time, *values.shape[-2:]).unbind(-3)
 
 
-def _reserve(cell: Cell, tensors: Arguments, steps: Unrolled) -> Tensor:
-    """[S, T, B, H], see contract.py."""
+def _reserve(cell: Cell, tensors: Arguments, steps: Unrolled, save: bool) -> Tensor:
+    """[S, T, B, H], see contract.py; empty unless `save`."""
     *leading, time, batch, _ = tensors.x.shape
     names = slots(cell, tensors)
-    shape = (len(names), *leading, time, batch, hidden_size(cell, tensors))
-    reserve = tensors.x.new_empty(shape, dtype=_compute(tensors))
-    if time:
+    shape = (len(names), *leading, time, batch, hidden_size(cell, tensors)) if save else 0
+    reserve = tensors.x.new_empty(shape, dtype=compute_dtype(tensors.x.dtype))
+    if time and save:
         columns = [*zip(*steps.kept, strict=True)] + [
             [states["hc".index(name)] for states in steps.states]
             for name in names[len(cell.kept) :]

@@ -31,7 +31,7 @@ class RnnBackward:
     def __init__(self, past: Past) -> None:
         (h,) = past.kept
         self.emitted = h
-        slope = 1 - h * h if past.variant == "tanh" else (h > 0).to(h.dtype)
+        slope = 1 - h * h if past.variant == "tanh" else (h <= 0).logical_not_().to(h.dtype)
         self.by_h = slope.unbind(-3)
         self.d_rows = past.buffer(1)
         self.d = self.d_rows.unbind(-3)
