@@ -166,6 +166,28 @@ def test_a_packed_sequence(compose, is_sorted, batch_first):
         composed(packed, lengths=lengths)
 
 
+@pytest.mark.parametrize("batch_first", [False, True])
+@every_pair
+def test_no_packed_sequence_for_several_models(compose, batch_first):
+    packed = pack_sequence([torch.randn(3, I, **SETTINGS)] * 3)
+    with pytest.raises(ParameterError, match="input must be padded, with lengths=, for several"):
+        compose(models=2, batch_first=batch_first)(packed)
+
+
+@every_pair
+def test_a_packed_sequence_of_something_else(compose):
+    packed = PackedSequence(torch.randn(7, **SETTINGS), torch.tensor([3, 2, 2]))
+    with pytest.raises(RuntimeError, match="input must have 2 dimensions, got 1"):
+        compose()(packed)
+
+
+@every_pair
+def test_resets_of_any_type_that_holds_them(compose):
+    composed, x = compose(), torch.randn(T, B, I, **SETTINGS)
+    for given in (RESETS.numpy(), RESETS.tolist()):
+        assert_equal(composed(x, resets=given), composed(x, resets=RESETS))
+
+
 @pytest.mark.parametrize("kind", [GRU, LSTM, RNN], ids=lambda kind: kind.__name__)
 @pytest.mark.parametrize(
     "options",
@@ -199,10 +221,12 @@ def test_layers_of_every_kind_with_options(kind, options):
 def test_models_on_one_input_and_with_lengths_of_their_own():
     layer = Stack(Bidirectional(gru(models=3)), gru(2 * H, models=3))
     x, lengths = torch.randn(T, B, I, **SETTINGS), torch.randint(0, T + 1, (3, B))
-    output, _ = layer(x, lengths=lengths)
-    wanted, _ = layer(x.expand(3, *x.shape), lengths=lengths)
-    assert output.shape == (3, T, B, H)
-    assert_equal(output, wanted)
+    resets = torch.rand(3, T, B) < 0.4
+    for given in ({"lengths": lengths}, {"resets": resets}, {"lengths": lengths, "resets": resets}):
+        output, _ = layer(x, **given)
+        wanted, _ = layer(x.expand(3, *x.shape), **given)
+        assert output.shape == (3, T, B, H)
+        assert_equal(output, wanted)
 
 
 def test_a_stack_of_other_layers():

@@ -8,6 +8,7 @@ import math
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils.parametrizations import weight_norm
 
 from grukit.core.errors import ParameterError
 from grukit.nn import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
@@ -270,6 +271,10 @@ def test_meta():
         (lambda layer: chrono_(layer, math.nan), "longest must be a number of at least 2"),
         (lambda layer: orthogonal_(layer, gain=0.0), "gain must be a number above 0"),
         (lambda layer: forget_bias_(LSTM(3, 4), "high"), "value must be a number, got 'high'"),
+        (
+            lambda layer: orthogonal_(Stack(layer, weight_norm(GRU(4, 4), "weight_ih_l0"))),
+            "weight_ih_l0 must be drawn before it is parametrized",
+        ),
     ],
 )
 def test_a_refusal_changes_nothing(draw, message):

@@ -7,8 +7,10 @@ import pickle
 
 import pytest
 import torch
+from torch._subclasses import FakeTensorMode
 from torch.nn.utils import clip_grad_norm_, parametrizations
 
+from grukit.core.errors import ParameterError
 from grukit.nn import (
     GRU,
     LSTM,
@@ -156,6 +158,70 @@ def test_a_parametrized_weight_is_used(kind, name):
     assert not all(torch.allclose(a, b) for a, b in zip(found, before, strict=True))
     sum(t.sum() for t in found).backward()
     assert getattr(module.parametrizations, name).original0.grad.abs().max() > 0
+
+
+@pytest.mark.parametrize("name", ["weight_ih", "bias_hh", "gain_hh", "h0"])
+@every_kind
+def test_a_parametrized_weight_is_not_drawn(kind, name):
+    module = everything(kind)
+    name += "" if kind in CELLS else "_l1_reverse"
+    parametrizations.weight_norm(module, name)
+    with pytest.raises(ParameterError, match=f"{name} must be drawn before it is parametrized"):
+        module.reset_parameters()
+
+
+@every_make
+@every_kind
+def test_a_replica_computes_the_same(kind, make):
+    """What torch.nn.DataParallel makes: tensors in the place of the parameters."""
+    module, x = make(kind), torch.randn(5, 2, 3)
+    replica = module._replicate_for_data_parallel()
+    for name, parameter in module.named_parameters():
+        setattr(replica, name, parameter.clone())
+    assert not list(replica.parameters())
+    for a, b in zip(call(replica, x), call(module, x), strict=True):
+        assert torch.equal(a, b)
+
+
+@every_make
+@every_kind
+def test_results_change_in_place(kind, make):
+    for result in call(make(kind), torch.randn(5, 2, 3)):
+        result.add_(1.0).detach_()
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+def test_what_changes_in_place_has_no_wrong_gradient(kind):
+    layer, x = kind(3, 4), torch.randn(5, 2, 3)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        layer(x)[0].mul_(2).sum().backward()
+
+    def gradient(double):
+        loss = sum(double(state).sum() for state in tensors(layer(x)[1]))
+        return torch.autograd.grad(loss, layer.weight_hh_l0)[0]
+
+    torch.testing.assert_close(gradient(lambda t: t.mul_(2)), gradient(lambda t: t * 2))
+
+
+@pytest.mark.parametrize("option", ["zoneout", "recurrent_dropout", "input_dropout"])
+@every_kind
+def test_a_rate_may_change_later(kind, option):
+    made, module = (plain(kind, **given) for given in ({option: 0.5}, {}))
+    module.load_state_dict(made.state_dict())
+    setattr(module, option, 0.5)
+    x = torch.randn(5, 2, 3)
+    for mode in (True, False):
+        for a, b in zip(call(module.train(mode), x), call(made.train(mode), x), strict=True):
+            assert torch.equal(a, b)
+
+
+@every_make
+@pytest.mark.parametrize("kind", LAYERS)
+def test_tensors_without_values(kind, make):
+    with FakeTensorMode():
+        found = tensors(make(kind)(torch.randn(5, 2, 3), lengths=torch.tensor([5, 2])))
+        sum(t.sum() for t in found).backward()
+    assert [t.shape for t in found] == [t.shape for t in tensors(make(kind)(torch.randn(5, 2, 3)))]
 
 
 STRICT = {

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch.nn.utils.parametrizations import weight_norm
 
 from grukit.core.errors import ParameterError
 from grukit.nn import GRU, LSTM, RNN, stack_models, unstack_models
 
 T, B, I, H, K = 7, 3, 4, 5, 3  # noqa: E741
 KINDS = [GRU, LSTM, RNN]
+
+
+class WithMore(GRU):
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.head = torch.nn.Linear(H, 1)
 
 
 def members(kind, **options):
@@ -135,6 +142,8 @@ def test_stacking_copies():
             [torch.nn.GRU(I, H)] * 2,
             r"layers must be a GRU, LSTM or RNN of grukit.nn, got <class 'torch",
         ),
+        ([weight_norm(GRU(I, H), "weight_hh_l0")] * 2, "layers must be .* none of them parametr"),
+        ([WithMore(I, H)] * 2, "layers must be with the parameters of a new layer"),
     ],
 )
 def test_layers_that_do_not_go_together_are_refused(layers, message):
@@ -154,6 +163,17 @@ def test_what_is_frozen_stays_frozen():
         stack_models([layers[0], GRU(I, H)])
     with pytest.raises(ParameterError, match="float64"):
         stack_models([GRU(I, H), GRU(I, H).double()])
+
+
+def test_rates_in_a_list_or_a_tuple_are_alike():
+    rates = [0.1, 0.2]
+    stack_models([GRU(I, [H, H], input_dropout=given) for given in (rates, tuple(rates))])
+
+
+def test_what_is_parametrized_is_not_unstacked():
+    layer = weight_norm(GRU(I, H, models=2), "weight_hh_l0")
+    with pytest.raises(ParameterError, match=r"layers must be .* none of them parametrized"):
+        unstack_models(layer)
 
 
 def test_one_model_has_nothing_to_unstack():

@@ -524,7 +524,7 @@ def test_the_repr_names_every_option_that_is_set():
     )
     assert repr(layer) == (
         "LSTM(3, (4, 5), proj_size=2, layer_norm=True, zoneout=(0.1, 0.2), recurrent_dropout=0.3, "
-        "candidate_dropout=0.4, input_dropout=[0.5, 0.6], learned_state=True, residual=True, "
+        "candidate_dropout=0.4, input_dropout=(0.5, 0.6), learned_state=True, residual=True, "
         "models=2, backend=reference)"
     )
     assert repr(GRU(3, 4, reset_after=False)) == "GRU(3, 4, reset_after=False)"

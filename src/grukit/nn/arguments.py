@@ -15,6 +15,8 @@ from grukit.core.rules import check, integer, number, optional
 from grukit.ops.cell import Cell
 from grukit.ops.transforms import autocast_dtype
 
+Rates = float | tuple[float, ...]
+
 
 class Options(TypedDict, total=False):
     """What every layer and cell takes beyond torch's arguments."""
@@ -110,28 +112,31 @@ def check_rates(**rates: Any) -> None:
             raise ParameterError(must_be(name, "a number from 0 to 1", rate))
 
 
-def zoneout_rates(cell: Cell, zoneout: Any) -> tuple[float, ...]:
-    """The rate of each state."""
-    rates: Any = (zoneout,) * (1 + cell.has_c)
-    if cell.has_c and isinstance(zoneout, (list, tuple)):
-        rates = tuple(zoneout)
-    if len(rates) != 1 + cell.has_c:
-        raise ParameterError(must_be("zoneout", "a number, or a pair (hidden, cell)", zoneout))
-    for rate in rates:
-        check_rates(zoneout=rate)
-    return tuple(float(rate) for rate in rates)
+def checked_zoneout(cell: Cell, zoneout: Any) -> Rates:
+    """One rate, or with a cell state a pair, as floats."""
+    if not cell.has_c:
+        check_rates(zoneout=zoneout)
+    return _checked_rates("zoneout", zoneout, 2, "a pair (hidden, cell)")
 
 
-def input_rates(input_dropout: Any, num_layers: int) -> tuple[float, ...]:
-    """The rate of each layer."""
-    several = isinstance(input_dropout, (list, tuple))
-    rates = tuple(input_dropout) if several else (input_dropout,) * num_layers
-    if len(rates) != num_layers:
-        wanted = f"a number, or one for each of {num_layers} layers"
-        raise ParameterError(must_be("input_dropout", wanted, input_dropout))
-    for rate in rates:
-        check_rates(input_dropout=rate)
-    return tuple(float(rate) for rate in rates)
+def checked_input_dropout(input_dropout: Any, num_layers: int) -> Rates:
+    """One rate, or one for each layer, as floats."""
+    wanted = f"one for each of {num_layers} layers"
+    return _checked_rates("input_dropout", input_dropout, num_layers, wanted)
+
+
+def _checked_rates(name: str, rates: Any, count: int, wanted: str) -> Rates:
+    several = isinstance(rates, (list, tuple))
+    if several and len(rates) != count:
+        raise ParameterError(must_be(name, f"a number, or {wanted}", rates))
+    for rate in rates if several else (rates,):
+        check_rates(**{name: rate})
+    return tuple(map(float, rates)) if several else float(rates)
+
+
+def each(rates: Rates, count: int) -> tuple[float, ...]:
+    """A rate for each of so many: one stands for all."""
+    return tuple(rates) if isinstance(rates, (list, tuple)) else (rates,) * count
 
 
 def check_models(models: Any) -> None:
@@ -174,7 +179,8 @@ def checked_lengths(lengths: Tensor | Sequence[int], x: Tensor) -> Tensor:
         got = (list(lengths.shape), lengths.dtype)
         raise ParameterError(must_be("lengths", f"integers of shape [{batch}]", got))
     readable = (
-        lengths.device.type == "cpu"
+        type(lengths) is Tensor
+        and lengths.device.type == "cpu"
         and not torch.compiler.is_compiling()
         and not torch._C._are_functorch_transforms_active()
     )

@@ -90,7 +90,8 @@ class Bidirectional(nn.Module):
         order = None if lengths is None else self._order(input, lengths, time)
         reversed_input = _reverse(input, time, order)
         if resets is not None:
-            resets = _reverse_resets(resets.to(input.device), time, order)
+            resets = torch.as_tensor(resets, device=input.device)
+            resets = _reverse_resets(resets, time, order)
         back, state_back = self.backward_layer(
             reversed_input, state_back, lengths=lengths, resets=resets
         )

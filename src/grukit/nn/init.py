@@ -11,7 +11,7 @@ model has draws of its own. torch.manual_seed makes them reproducible.
 from __future__ import annotations
 
 import math
-import re
+from collections.abc import Mapping
 from typing import NamedTuple, TypeVar
 
 import torch
@@ -19,8 +19,11 @@ from torch import Tensor, nn
 
 from grukit.core.errors import ParameterError, must_be
 from grukit.core.rules import check, number
+from grukit.nn import parameters
 from grukit.nn.cells import GRUCell, LSTMCell
+from grukit.nn.cells.base import RecurrentCell
 from grukit.nn.gru import GRU
+from grukit.nn.layer import Layer
 from grukit.nn.lstm import LSTM
 
 AnyModule = TypeVar("AnyModule", bound=nn.Module)
@@ -118,7 +121,7 @@ class _Part(NamedTuple):
 
     owner: nn.Module
     gates: int
-    parameters: dict[str, Tensor]
+    parameters: Mapping[str, Tensor]
 
     @property
     def hidden(self) -> int:
@@ -134,21 +137,15 @@ class _Part(NamedTuple):
         self.bias("bias_hh", gate)[...] = 0.0
 
 
-_NAME = re.compile(r"(weight_ih|weight_hh|weight_hr|bias_ih|bias_hh)(_l\d+(?:_reverse)?)?")
-
-
 def _parts(root: nn.Module) -> list[_Part]:
     """Every layer, direction and cell in a module, in torch's order."""
     found = []
     for module in root.modules():
-        gates = getattr(module, "gates", None)
-        if not isinstance(gates, int):
-            continue
-        by_suffix: dict[str | None, dict[str, Tensor]] = {}
-        for name, parameter in module.named_parameters(recurse=False):
-            if match := _NAME.fullmatch(name):
-                by_suffix.setdefault(match[2], {})[match[1]] = parameter
-        found += [_Part(module, gates, part) for part in by_suffix.values()]
+        if isinstance(module, (Layer, RecurrentCell)):
+            names = [name for name in module._names if name in parameters.DRAWN]
+            for suffix in module._suffixes:
+                own = parameters.own(module, names, suffix)
+                found.append(_Part(module, module.gates, own))
     if not found:
         wanted = "a recurrent layer or cell of grukit, or a module with one in it"
         raise ParameterError(must_be("layer", wanted, root))

@@ -20,13 +20,14 @@ from grukit.nn.arguments import (
     check_rates,
     check_sense,
     check_size,
+    checked_input_dropout,
     checked_lengths,
+    checked_zoneout,
     describe,
+    each,
     goes_with,
     has_shape,
     hidden_sizes,
-    input_rates,
-    zoneout_rates,
 )
 from grukit.nn.masks import drop_mask, zoneout_mask
 from grukit.nn.packing import run_packed
@@ -103,16 +104,14 @@ class Layer(nn.Module):
         self.bidirectional = bidirectional
         self.proj_size = proj_size
         self.layer_norm = layer_norm
-        self.zoneout = zoneout
+        self.zoneout = checked_zoneout(cell, zoneout)
         self.recurrent_dropout = float(recurrent_dropout)
         self.candidate_dropout = float(candidate_dropout)
-        self.input_dropout = input_dropout
+        self.input_dropout = checked_input_dropout(input_dropout, self.num_layers)
         self.learned_state = learned_state
         self.residual = residual
         self.backend = backend
         self._set_models(models)
-        self._zoneout = zoneout_rates(cell, zoneout)
-        self._input_dropout = input_rates(input_dropout, self.num_layers)
 
         for layer, size in enumerate(self._sizes):
             shapes = parameters.shapes(
@@ -137,7 +136,7 @@ class Layer(nn.Module):
         """
         for layer, size in enumerate(self._sizes):
             for reverse in self._reverses:
-                parameters.reset(self, size, _suffix(layer, reverse))
+                parameters.reset(self, self._names, size, _suffix(layer, reverse))
 
     def flatten_parameters(self) -> None:
         """Nothing to do; here for code written for torch.nn."""
@@ -151,9 +150,8 @@ class Layer(nn.Module):
     def all_weights(self) -> list[list[nn.Parameter]]:
         """The weights of each layer and direction, in torch's order."""
         return [
-            list(self._weights(layer, reverse).values())
-            for layer in range(self.num_layers)
-            for reverse in self._reverses
+            list(parameters.weights(self, self._names, suffix).values())
+            for suffix in self._suffixes
         ]
 
     def forward(
@@ -177,17 +175,14 @@ class Layer(nn.Module):
             sequence count; 0 is allowed. Output past a length is zero, the final state that at
             the length. With models also [K, B].
         resets: bool, [T, B] ([B, T], [T] as the input): a new sequence starts at this step,
-            from a fresh state. With these several sequences lie end to end in one row.
+            from a fresh state. With these several sequences lie end to end in one row. With
+            models also [K, T, B].
 
         Returns output [T, B, D * H] ([T, B, D * P] with a projection), laid out as the input,
         and the final state, as hx. Raises ValueError or RuntimeError, as torch.nn, for
         arguments that do not fit.
         """
         if isinstance(input, PackedSequence):
-            if self.models is not None:
-                raise ParameterError("input must be padded, with lengths=, for several models")
-            if input.data.dim() != 2:
-                raise RuntimeError(f"input must have 2 dimensions, got {input.data.dim()}")
             return run_packed(self, input, hx, lengths, resets)
         x, states, lengths, resets = self._time_major(input, hx, lengths, resets)
         output, finals = self._run(x, states, lengths, resets, self.training)
@@ -298,6 +293,12 @@ class Layer(nn.Module):
     def _reverses(self) -> tuple[bool, ...]:
         return (False, True) if self.bidirectional else (False,)
 
+    @property
+    def _suffixes(self) -> tuple[str, ...]:
+        """What the parameters of each layer and direction are told apart by, in torch's order."""
+        layers = range(self.num_layers)
+        return tuple(_suffix(layer, reverse) for layer in layers for reverse in self._reverses)
+
     def _output_size(self, layer: int) -> int:
         return self.proj_size or self._sizes[layer]
 
@@ -340,9 +341,10 @@ class Layer(nn.Module):
         training: bool,
     ) -> tuple[Tensor, list[States]]:
         below = x
-        if training and self._input_dropout[layer]:
+        input_dropout = each(self.input_dropout, self.num_layers)[layer]
+        if training and input_dropout:
             shape = (*x.shape[:-3], 1, *x.shape[-2:])
-            x = x * drop_mask(x, shape, self._input_dropout[layer])
+            x = x * drop_mask(x, shape, input_dropout)
         outputs, finals = [], []
         for reverse in self._reverses:
             given = self._given(layer, reverse, x, states, lengths, resets, training)
@@ -385,7 +387,8 @@ class Layer(nn.Module):
 
     def _keeps(self, x: Tensor, shapes: Sequence[Any], training: bool) -> dict[str, Tensor | None]:
         """The zoneout masks."""
-        rates = zip(("keep_h", "keep_c"), self._zoneout, strict=False)
+        states = len(self._form.sizes[0])
+        rates = zip(("keep_h", "keep_c"), each(self.zoneout, states), strict=False)
         return {
             name: zoneout_mask(x, shapes[index] if training else (), rate, training)
             for index, (name, rate) in enumerate(rates)
@@ -416,7 +419,7 @@ class Layer(nn.Module):
         if resets is not None:
             resets = torch.as_tensor(resets)
             shape = input.shape[:1] if unbatched else input.shape[-3:-1]
-            fits = has_shape(resets, shape, input.shape[:-1])
+            fits = has_shape(resets, shape, (*x.shape[:-3], *shape))
             if not fits or resets.dtype != torch.bool:
                 got = (list(resets.shape), resets.dtype)
                 wanted = f"bool of shape {list(shape)}"
@@ -444,10 +447,6 @@ class Layer(nn.Module):
             )
         if hx is None:
             return self._initial(x, batch)
-        if self.models is None:
-            self._form.check_dims(hx, 3, "batched 3-D input")
-        else:
-            self._form.check_dims(hx, 4, "several models")
         return self._form.split(hx, x, batch)
 
     def _initial(self, x: Tensor, batch: int) -> list[States]:
@@ -456,12 +455,7 @@ class Layer(nn.Module):
             return self._form.zeros(x, batch)
         cell = self.recurrence.cell
         return [
-            tuple(
-                state.to(x.dtype)
-                for state in parameters.first_states(self, cell, batch, _suffix(layer, reverse))
-            )
-            for layer in range(self.num_layers)
-            for reverse in self._reverses
+            tuple(parameters.first_states(self, cell, batch, suffix)) for suffix in self._suffixes
         ]
 
     def _check_layout(self, input: Tensor, *dims: int) -> None:

@@ -35,7 +35,7 @@ def stack_models(layers: Sequence[L]) -> L:
         if not isinstance(layer, Layer):
             wanted = "a GRU, LSTM or RNN of grukit.nn"
             raise ParameterError(must_be("layers", wanted, type(layer)))
-    weights = [dict(layer.named_parameters()) for layer in layers]
+    weights = [_parameters(layer) for layer in layers]
     for layer, own in zip(layers, weights, strict=True):
         if repr(layer) != repr(first):
             raise ParameterError(must_be("layers", f"alike, as {first}", layer))
@@ -65,9 +65,18 @@ def unstack_models(layer: L) -> list[L]:
     found = []
     for index in range(layer.models):
         member = copy.deepcopy(layer)
-        for name, parameter in layer.named_parameters():
+        for name, parameter in _parameters(layer).items():
             own = parameter[index].detach().clone()
             member.register_parameter(name, nn.Parameter(own, parameter.requires_grad))
         member._set_models(None)
         found.append(member)
+    return found
+
+
+def _parameters(layer: Layer) -> dict[str, nn.Parameter]:
+    """The parameters by name; ParameterError where there are others than every layer has."""
+    found = dict(layer.named_parameters())
+    if list(found) != [name + suffix for suffix in layer._suffixes for name in layer._names]:
+        wanted = "with the parameters of a new layer, none of them parametrized"
+        raise ParameterError(must_be("layers", wanted, layer))
     return found

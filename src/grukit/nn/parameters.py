@@ -9,7 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from grukit.core.errors import ParameterError
 from grukit.ops.cell import Cell
+
+DRAWN = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
+"""The parameters that torch has, which are drawn at random."""
 
 WEIGHTS = {
     "weight_ih": "w_ih",
@@ -32,10 +36,10 @@ def shapes(
     input_size: int,
     hidden_size: int,
     *,
-    proj_size: int = 0,
-    bias: bool = True,
-    layer_norm: bool = False,
-    learned_state: bool = False,
+    proj_size: int,
+    bias: bool,
+    layer_norm: bool,
+    learned_state: bool,
 ) -> dict[str, tuple[int, ...]]:
     """The parameters by name, in torch's order."""
     rows, projected = cell.gates * hidden_size, proj_size or hidden_size
@@ -72,22 +76,28 @@ def register(
         module.register_parameter(name + suffix, parameter)
 
 
-def reset(module: nn.Module, hidden_size: int, suffix: str = "") -> None:
+def own(module: nn.Module, names: Iterable[str], suffix: str = "") -> dict[str, nn.Parameter]:
+    """The parameters of these names, to be drawn; ParameterError for what is computed of others."""
+    found = {name: getattr(module, name + suffix) for name in names}
+    for name, parameter in found.items():
+        if not isinstance(parameter, nn.Parameter):
+            raise ParameterError(f"{name}{suffix} must be drawn before it is parametrized")
+    return found
+
+
+def reset(module: nn.Module, names: Iterable[str], hidden_size: int, suffix: str = "") -> None:
     """Draw weights and biases from U(-1/sqrt(H), 1/sqrt(H)), as torch does.
 
     Gains are one; the shift of the cell state and the learned states are zero.
     """
     bound = 1.0 / math.sqrt(hidden_size) if hidden_size > 0 else 0.0
-    for name in (*WEIGHTS, *STATES):
-        parameter = getattr(module, name + suffix, None)
-        if parameter is None:
-            continue
-        if name.startswith("gain"):
-            nn.init.ones_(parameter)
-        elif name in ("bias_c", *STATES):
-            nn.init.zeros_(parameter)
-        else:
+    for name, parameter in own(module, names, suffix).items():
+        if name in DRAWN:
             nn.init.uniform_(parameter, -bound, bound)
+        elif name.startswith("gain"):
+            nn.init.ones_(parameter)
+        else:
+            nn.init.zeros_(parameter)
 
 
 def weights(module: nn.Module, names: Iterable[str], suffix: str = "") -> dict[str, Any]:

@@ -14,9 +14,7 @@ import torch
 from torch import Tensor
 
 from grukit.nn.arguments import goes_with
-
-States = tuple[Tensor, ...]
-"""h, or h and c, of one layer and direction."""
+from grukit.ops.cell import States
 
 
 @dataclass(frozen=True)
@@ -44,10 +42,7 @@ class StateForm:
         """Raise RuntimeError, as torch does, for tensors of another number of dimensions."""
         for column in self._columns(hx):
             for tensor in column:
-                if tensor.dim() != dims:
-                    raise RuntimeError(
-                        f"For {kind}, hx should also be {dims}-D but got {tensor.dim()}-D tensor"
-                    )
+                _check_dims(tensor, dims, kind)
 
     def split(self, hx: Any, x: Tensor, batch: int) -> list[States]:
         """The states of each layer and direction; RuntimeError, as torch, if they do not fit."""
@@ -57,6 +52,8 @@ class StateForm:
             states: list[Tensor] = []
             for layer, tensor in enumerate(column):
                 expected = (*self._leading, count, batch, self.sizes[layer][which])
+                kind = "batched 3-D input" if self.models is None else "several models"
+                _check_dims(tensor, len(expected), kind)
                 if tensor.shape != expected:
                     name = f"hidden[{which}]" if pair else "hidden"
                     raise RuntimeError(f"Expected {name} size {expected}, got {list(tensor.shape)}")
@@ -114,6 +111,12 @@ def map_state(state: Any, change: Callable[[Tensor], Tensor]) -> Any:
     if isinstance(state, Tensor):
         return change(state)
     return tuple(map_state(part, change) for part in state)
+
+
+def _check_dims(tensor: Tensor, dims: int, kind: str) -> None:
+    if tensor.dim() != dims:
+        got = tensor.dim()
+        raise RuntimeError(f"For {kind}, hx should also be {dims}-D but got {got}-D tensor")
 
 
 def _is_sequence(value: Any, length: int) -> bool:

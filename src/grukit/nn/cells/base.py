@@ -13,9 +13,10 @@ from grukit.nn.arguments import (
     check_proj_size,
     check_rates,
     check_sense,
+    checked_zoneout,
     describe,
+    each,
     goes_with,
-    zoneout_rates,
 )
 from grukit.nn.masks import Masks, drop_mask, zoneout_mask
 from grukit.nn.states import columns
@@ -27,6 +28,7 @@ class RecurrentCell(nn.Module):
 
     recurrence: ClassVar[Recurrence]
     weight_ih: Tensor
+    _suffixes: ClassVar[tuple[str, ...]] = ("",)
 
     def __init__(
         self,
@@ -66,12 +68,11 @@ class RecurrentCell(nn.Module):
         self.bias = bias
         self.proj_size = proj_size
         self.layer_norm = layer_norm
-        self.zoneout = zoneout
+        self.zoneout = checked_zoneout(cell, zoneout)
         self.recurrent_dropout = float(recurrent_dropout)
         self.candidate_dropout = float(candidate_dropout)
         self.input_dropout = float(input_dropout)
         self.learned_state = learned_state
-        self._zoneout = zoneout_rates(cell, zoneout)
         shapes = parameters.shapes(
             cell,
             input_size,
@@ -93,7 +94,7 @@ class RecurrentCell(nn.Module):
 
         Gains of layer norm are one, its shift of the cell and the learned states zero.
         """
-        parameters.reset(self, self.hidden_size)
+        parameters.reset(self, self._names, self.hidden_size)
 
     @property
     def gates(self) -> int:
@@ -105,10 +106,9 @@ class RecurrentCell(nn.Module):
 
         In eval mode, and for rates of zero, there is nothing to drop, and they are None.
         """
-        like = next(self.parameters())
         return Masks(
             **{
-                name: drop_mask(like, (batch, size), rate)
+                name: drop_mask(self.weight_ih, (batch, size), rate)
                 for name, (rate, size) in self._drops().items()
                 if rate and self.training
             }
@@ -144,7 +144,7 @@ class RecurrentCell(nn.Module):
         given: dict[str, Any] = parameters.weights(self, self._names) | dict(
             zip(("h0", "c0"), states, strict=False)
         )
-        for index, rate in enumerate(self._zoneout):
+        for index, rate in enumerate(each(self.zoneout, len(states))):
             if rate:
                 shape = (1, *states[index].shape)
                 mask = zoneout_mask(x, shape, rate, self.training)
