@@ -262,7 +262,10 @@ REFUSED = {
     ),
     "no recurrent layer": (lambda: layers.Dense(3), "layer must be .* got 'Dense'"),
     "a cell": (lambda: layers.RNN(layers.GRUCell(H)), "layer must be .* got 'RNN'"),
-    "no layer": (lambda: torch.nn.GRU(INPUT, H), "layer must be a layer of Keras, got <class 'torch"),
+    "no layer": (
+        lambda: torch.nn.GRU(INPUT, H),
+        "layer must be a layer of Keras, got <class 'torch",
+    ),
     "nothing": (list, "layers must be one layer or more"),
     "two kinds": (
         lambda: made("lstm", inputs=H) + made("rnn tanh", inputs=H),
