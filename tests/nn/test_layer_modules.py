@@ -215,6 +215,19 @@ def test_a_rate_may_change_later(kind, option):
             assert torch.equal(a, b)
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_the_default_dtype_changes_no_mask(dtype):
+    layer, x = GRU(3, 4, zoneout=0.3, recurrent_dropout=0.5), torch.randn(5, 2, 3)
+    wanted = call(layer, x)
+    before = torch.get_default_dtype()
+    try:
+        torch.set_default_dtype(dtype)
+        found = call(layer, x)
+    finally:
+        torch.set_default_dtype(before)
+    assert torch.equal(found[0], wanted[0])
+
+
 @every_make
 @pytest.mark.parametrize("kind", LAYERS)
 def test_tensors_without_values(kind, make):

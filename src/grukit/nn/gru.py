@@ -72,7 +72,8 @@ class GRU(Layer):
         a parameter, zero at first.
     residual: from the second layer on a layer's input is added to its output.
     models: K models in one call, each with its own parameters [K, ...]; see forward.
-    backend: the backend the op must use; None leaves the choice to dispatch.
+    backend: the backend that forward must use, but under function transforms; None leaves the
+        choice to dispatch.
 
     Masks are drawn from torch's global generator: torch.manual_seed makes them again.
     """

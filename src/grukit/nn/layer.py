@@ -367,22 +367,21 @@ class Layer(nn.Module):
         training: bool,
     ) -> dict[str, Tensor | None]:
         """The arguments of the op beside x."""
+        *leading, time, batch, _ = x.shape
         own = states[layer * self._directions + int(reverse)]
         given = self._weights(layer, reverse) | dict(zip(("h0", "c0"), own, strict=False))
         given |= {"lengths": lengths, "resets": resets}
         if self.learned_state and resets is not None:
-            fresh = parameters.first_states(
-                self, self.recurrence.cell, x.shape[-2], _suffix(layer, reverse)
-            )
+            cell, suffix = self.recurrence.cell, _suffix(layer, reverse)
+            fresh = parameters.first_states(self, cell, batch, suffix)
             given |= dict(zip(parameters.STATES.values(), fresh, strict=False))
-        each = x.shape[:-1]
         if training and self.recurrent_dropout:
-            shape = (*each[:-2], each[-1], self._output_size(layer))
+            shape = (*leading, batch, self._output_size(layer))
             given["drop_h"] = drop_mask(x, shape, self.recurrent_dropout)
         if training and self.candidate_dropout:
-            shape = (*each[:-2], each[-1], self._sizes[layer])
+            shape = (*leading, batch, self._sizes[layer])
             given["drop_n"] = drop_mask(x, shape, self.candidate_dropout)
-        shapes = [(*each, size) for size in self._form.sizes[layer]]
+        shapes = [(*leading, time, batch, size) for size in self._form.sizes[layer]]
         return given | self._keeps(x, shapes, training)
 
     def _keeps(self, x: Tensor, shapes: Sequence[Any], training: bool) -> dict[str, Tensor | None]:

@@ -13,7 +13,8 @@ from torch.nn.functional import dropout
 class Masks(NamedTuple):
     """The factors of one sequence, the same for all its steps: 0, or 1 / (1 - rate).
 
-    Of the input [B, I], of what enters the recurrent products [B, H], of the candidate [B, H].
+    Of the input [B, I], of what enters the recurrent products [B, H] ([B, P] with a projection),
+    of the candidate [B, H].
     """
 
     input: Tensor | None = None
@@ -33,4 +34,5 @@ def zoneout_mask(like: Tensor, shape: Sequence[int], rate: float, training: bool
     """
     if not training:
         return like.new_full((1, 1, 1), rate)
-    return (torch.rand(shape, device=like.device) < rate).to(like.dtype)
+    # Half precision, were it the default, would not hold the rate.
+    return (torch.rand(shape, device=like.device, dtype=torch.float32) < rate).to(like.dtype)
