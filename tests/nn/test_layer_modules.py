@@ -217,7 +217,7 @@ def test_a_rate_may_change_later(kind, option):
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
 def test_the_default_dtype_changes_no_mask(dtype):
-    layer, x = GRU(3, 4, zoneout=0.3, recurrent_dropout=0.5), torch.randn(5, 2, 3)
+    layer, x = GRU(3, 8, zoneout=0.3, recurrent_dropout=0.5), torch.randn(9, 200, 3)
     wanted = call(layer, x)
     before = torch.get_default_dtype()
     try:
