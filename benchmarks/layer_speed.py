@@ -1,4 +1,4 @@
-"""grukit.nn.GRU beside torch.nn.GRU on this machine's CPU: time, and the ratio of the two.
+"""The layers of grukit.nn beside torch.nn's on this machine's CPU: time, and their ratio.
 
     python benchmarks/layer_speed.py            every size into benchmarks/results, and the page
     python benchmarks/layer_speed.py --short    one small size, nothing written
@@ -25,9 +25,10 @@ from grukit import nn
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "layer_speed.json"
 PAGE = HERE.parent / "docs" / "benchmarks" / "layer-speed.md"
+KINDS = ("GRU", "LSTM", "RNN")
 # T time, B batch, H input and hidden size.
 SIZES = ((100, 1, 64), (100, 1, 256), (100, 16, 128), (100, 32, 256), (50, 64, 512))
-ROUNDS, WARM_SECONDS, CALLS = 5, 0.3, 7
+ROUNDS, WARM_SECONDS, CALLS = 3, 0.3, 7
 
 
 def milliseconds(call: Callable[[], Any]) -> float:
@@ -57,49 +58,60 @@ def calls(layer: torch.nn.Module, x: torch.Tensor) -> dict[str, Callable[[], Any
     return {"training": train, "inference": infer}
 
 
-def compare(size: tuple[int, int, int], rounds: int = ROUNDS) -> dict[str, Any]:
-    """Medians over rounds for both layers and both kinds of call, and torch against itself."""
+def compare(kind: str, size: tuple[int, int, int], rounds: int = ROUNDS) -> dict[str, Any]:
+    """Medians over rounds for both layers and both uses, and torch against itself."""
     steps, batch, hidden = size
     x = torch.randn(steps, batch, hidden)
-    theirs = torch.nn.GRU(hidden, hidden)
-    ours = nn.GRU(hidden, hidden)
+    theirs = getattr(torch.nn, kind)(hidden, hidden)
+    ours = getattr(nn, kind)(hidden, hidden)
     ours.load_state_dict(theirs.state_dict())
     torch.testing.assert_close(ours(x), theirs(x))
-    row: dict[str, Any] = {"size": size}
-    for kind in ("training", "inference"):
+    row: dict[str, Any] = {"kind": kind, "size": size}
+    for use in ("training", "inference"):
         measured: dict[str, list[float]] = {"grukit": [], "torch": [], "torch again": []}
         for _ in range(rounds):
-            measured["torch"].append(milliseconds(calls(theirs, x)[kind]))
-            measured["grukit"].append(milliseconds(calls(ours, x)[kind]))
-            measured["torch again"].append(milliseconds(calls(theirs, x)[kind]))
-        row[kind] = {name: statistics.median(times) for name, times in measured.items()}
+            measured["torch"].append(milliseconds(calls(theirs, x)[use]))
+            measured["grukit"].append(milliseconds(calls(ours, x)[use]))
+            measured["torch again"].append(milliseconds(calls(theirs, x)[use]))
+        row[use] = {name: statistics.median(times) for name, times in measured.items()}
     return row
 
 
 def page(results: dict[str, Any]) -> str:
     """The documentation page, from the saved rows."""
-    lines = []
+    header = [
+        "layer",
+        "T, B, H",
+        "training: grukit",
+        "torch",
+        "ratio",
+        "noise",
+        "inference: grukit",
+        "torch",
+        "ratio",
+        "noise",
+    ]
+    lines = [f"| {' | '.join(header)} |", f"| {' | '.join(['---'] * len(header))} |"]
     for row in results["rows"]:
-        cells = [", ".join(str(part) for part in row["size"])]
-        for kind in ("training", "inference"):
-            times = row[kind]
+        cells = [row["kind"], ", ".join(str(part) for part in row["size"])]
+        for use in ("training", "inference"):
+            times = row[use]
             cells += [f"{times['grukit']:.2f}", f"{times['torch']:.2f}"]
             cells += [f"{times['grukit'] / times['torch']:.2f}"]
             cells += [f"{times['torch again'] / times['torch']:.2f}"]
         lines.append(f"| {' | '.join(cells)} |")
     table = "\n".join(lines)
     return f"""\
-# Speed of the layer
+# Speed of the layers
 
-`grukit.nn.GRU` beside `torch.nn.GRU` on a CPU, one layer in float32, in milliseconds; T time, B
-batch, H input and hidden size. A ratio below 1 means that grukit is faster; the noise is torch
-measured against itself. Training is forward and backward for all gradients.
+`grukit.nn` beside `torch.nn` on a CPU, one layer in float32, in milliseconds; T time, B batch, H
+input and hidden size. A ratio below 1 means that grukit is faster; the noise is torch measured
+against itself. Training is forward and backward for all gradients.
 
-| T, B, H | training: grukit | torch | ratio | noise | inference: grukit | torch | ratio | noise |
-| --- | --- | --- | --- | --- | --- | --- | --- | --- |
 {table}
 
-grukit's layer runs on torch operations; there is no native backend yet.
+grukit's layers run on torch operations; there is no native backend yet. torch has a fused kernel
+for the LSTM on a CPU, and none for the GRU.
 
 From `python benchmarks/layer_speed.py` on {results["date"]}: {results["machine"]};
 Python {results["python"]}, torch {results["torch"]}, grukit {results["grukit"]}.
@@ -110,9 +122,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--short", action="store_true", help="a small run that writes nothing")
     if parser.parse_args().short:
-        print(compare((20, 2, 16), rounds=1))
+        print([compare(kind, (20, 2, 16), rounds=1) for kind in KINDS])
         return
-    results = {**records.circumstances(), "rows": [compare(size) for size in SIZES]}
+    rows = [compare(kind, size) for kind in KINDS for size in SIZES]
+    results = {**records.circumstances(), "rows": rows}
     RESULTS.parent.mkdir(exist_ok=True)
     records.write(RESULTS, results)
     PAGE.parent.mkdir(exist_ok=True)
