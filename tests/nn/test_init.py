@@ -284,3 +284,9 @@ def test_a_refusal_changes_nothing(draw, message):
         draw(layer)
     for name, weight in layer.state_dict().items():
         assert torch.equal(weight, before[name])
+
+
+def test_a_star_import_brings_the_initializers_alone():
+    names: dict = {}
+    exec("from grukit.nn.init import *", names)
+    assert names.keys() - {"__builtins__"} == {"chrono_", "forget_bias_", "orthogonal_", "uniform_"}

@@ -26,6 +26,8 @@ from grukit.nn.gru import GRU
 from grukit.nn.layer import Layer
 from grukit.nn.lstm import LSTM
 
+__all__ = ["chrono_", "forget_bias_", "orthogonal_", "uniform_"]
+
 AnyModule = TypeVar("AnyModule", bound=nn.Module)
 
 _LSTMS = (LSTM, LSTMCell)
