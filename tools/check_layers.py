@@ -39,7 +39,7 @@ ONLY_IN = {
     "rich": ("grukit.cli", "grukit.training.progress"),
     "os.environ": ("grukit.core.env",),
     "os.getenv": ("grukit.core.env",),
-    "ctypes": (),
+    "ctypes": ("grukit.core.clib",),
     "triton": (),
     "pickle": (),
     "eval": (),

@@ -88,6 +88,7 @@ def test_an_empty_folder_is_a_problem(tmp_path):
         ("plots/high", "import matplotlib\nfrom grukit.results import Forecast"),
         ("training/progress", "from rich.progress import Progress"),
         ("core/env", "import os\nfolder = os.environ['HOME']"),
+        ("core/clib", "import ctypes"),
         ("testing/anything", "import pickle\nfrom grukit.cli import main"),
         ("core/model_folder", "from grukit import __version__"),
         ("__init__", "from grukit.tasks.forecasting import Forecaster"),
