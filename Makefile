@@ -4,7 +4,7 @@ WORKERS ?= 2
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
-.PHONY: help setup demo check test docs clean
+.PHONY: help setup demo check test bench docs clean
 
 help: ## list the verbs
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' Makefile
@@ -23,6 +23,9 @@ check: .venv/.setup ## style, types and import layers, in under 30 seconds
 test: .venv/.setup ## all tests and docstring examples
 	$(BIN)/python -m pytest --numprocesses $(WORKERS)
 
+bench: .venv/.bench ## the layers beside other libraries, in about 12 minutes; writes docs/benchmarks
+	$(BIN)/python benchmarks/native_speed.py
+
 docs: .venv/.setup ## the documentation, into docs/_build/html
 	$(BIN)/sphinx-build --quiet --fresh-env --fail-on-warning --keep-going docs docs/_build/html
 
@@ -40,4 +43,8 @@ clean: ## remove what the verbs have made
 
 .venv/.setup: .venv/.demo
 	$(INSTALL) --editable '.[all]' --group test --group check --group docs
+	@touch $@
+
+.venv/.bench: .venv/.setup
+	$(INSTALL) --group bench
 	@touch $@
