@@ -3,12 +3,13 @@
 
 #include <atomic>
 #include <cstdint>
+#include <type_traits>
 
 namespace grukit {
 
 // Runs work(data, thread, threads) for thread = 0 .. threads - 1 at the same time and returns when
 // all are done. The caller is thread 0; `threads` is `wanted` or fewer: one where another call has
-// the threads already.
+// the threads already, so also within `work`. `work` must not throw.
 void run_parallel(int64_t wanted, void (*work)(void *data, int64_t thread, int64_t threads),
                   void *data);
 
@@ -23,15 +24,20 @@ void run_parallel(int64_t wanted, Work &&work) {
 }
 
 // Where all threads of a run meet. Spins for a short while, then lets others run.
+//
+// The rest is not inline: a function that several instruction sets share must exist once, compiled
+// for the oldest CPU.
 class Barrier {
  public:
-  explicit Barrier(int64_t threads) : threads_(threads) {}
-  void wait();
+  explicit Barrier(int64_t threads);
+  void wait() { wait(threads_); }
+  // For a barrier made before it is known how many threads a run gets.
+  void wait(int64_t threads);
 
  private:
   const int64_t threads_;
-  alignas(64) std::atomic<int64_t> waiting_{0};
-  alignas(64) std::atomic<int64_t> round_{0};
+  alignas(64) std::atomic<int64_t> waiting_;
+  alignas(64) std::atomic<int64_t> round_;
 };
 
 }  // namespace grukit

@@ -1,0 +1,240 @@
+#include "base/threads.h"
+
+#include <dlfcn.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <new>
+
+namespace grukit {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using std::chrono::microseconds;
+
+// How long a thread spins for the others of its run: a step of a small layer takes about as long.
+constexpr microseconds kBarrierSpin{20};
+// How long a worker spins for the next run. More would take cores away from what the process does
+// between two calls; waking a worker that sleeps costs about 200 us.
+constexpr microseconds kIdleSpin{50};
+
+void pause() {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("isb");  // `yield` does nothing on most cores
+#endif
+}
+
+// Whether `done` has come true before the time was up.
+template <class Condition>
+bool spin(microseconds time, const Condition &done) {
+  constexpr int kBetweenLooksAtClock = 64;
+  Clock::time_point end;
+  for (int round = 0; round == 0 || Clock::now() < end; ++round) {
+    for (int i = 0; i < kBetweenLooksAtClock; ++i) {
+      if (done()) return true;
+      pause();
+    }
+    if (round == 0) end = Clock::now() + time;
+  }
+  return false;
+}
+
+template <class Condition>
+void await(const Condition &done) {
+  if (spin(kBarrierSpin, done)) return;
+  while (!done()) sched_yield();
+}
+
+struct Run {
+  void (*work)(void *data, int64_t thread, int64_t threads);
+  void *data;
+};
+
+// The process's OpenMP runtime, if it has one with the entry points of GNU's; LLVM's and Intel's
+// have them too. torch brings one along, and a second set of threads would fight it for the cores.
+struct OpenMP {
+  void (*parallel)(void (*region)(void *), void *data, unsigned threads, unsigned flags);
+  int (*num_threads)();
+  int (*thread_num)();
+
+  OpenMP() {
+    find("GOMP_parallel", parallel);
+    find("omp_get_num_threads", num_threads);
+    find("omp_get_thread_num", thread_num);
+  }
+
+  bool found() const {
+    const void *home = library(parallel);
+    return home && library(num_threads) == home && library(thread_num) == home;
+  }
+
+  void run(int64_t wanted, const Run &run) const {
+    struct Region {
+      const OpenMP *openmp;
+      const Run *run;
+    } region{this, &run};
+    parallel(
+        [](void *data) {
+          const auto &[openmp, work] = *static_cast<const Region *>(data);
+          work->work(work->data, openmp->thread_num(), openmp->num_threads());
+        },
+        &region, static_cast<unsigned>(wanted), 0);
+  }
+
+ private:
+  template <class Function>
+  static void find(const char *name, Function *&function) {
+    function = reinterpret_cast<Function *>(dlsym(RTLD_DEFAULT, name));
+  }
+
+  template <class Function>
+  static const void *library(Function *function) {
+    Dl_info info;
+    return function && dladdr(reinterpret_cast<void *>(function), &info) ? info.dli_fbase : nullptr;
+  }
+};
+
+// A detached thread that never ends, and so is never destroyed: joining it as the process exits
+// could wait for ever.
+class Worker {
+ public:
+  static Worker *start() {
+    auto *worker = new (std::nothrow) Worker;
+    if (!worker) return nullptr;
+    // Signals are for the threads that the application made.
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    pthread_attr_t detached;
+    pthread_attr_init(&detached);
+    pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
+    pthread_t thread;
+    const int failed = pthread_create(&thread, &detached, live, worker);
+    pthread_attr_destroy(&detached);
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    if (!failed) return worker;
+    delete worker;
+    return nullptr;
+  }
+
+  // `unfinished` is one less when the run is done, and neither is used after that.
+  void take(const Run &run, int64_t thread, int64_t threads, std::atomic<int64_t> &unfinished) {
+    run_ = &run;
+    thread_ = thread;
+    threads_ = threads;
+    unfinished_ = &unfinished;
+    {
+      const std::lock_guard lock(mutex_);
+      has_run_.store(true, std::memory_order_release);
+    }
+    wake_.notify_one();
+  }
+
+  Worker *next = nullptr;
+
+ private:
+  static void *live(void *worker) {
+    for (;;) static_cast<Worker *>(worker)->work_once();
+  }
+
+  void work_once() {
+    const auto has_run = [this] { return has_run_.load(std::memory_order_acquire); };
+    if (!spin(kIdleSpin, has_run)) {
+      std::unique_lock lock(mutex_);
+      wake_.wait(lock, has_run);
+    }
+    has_run_.store(false, std::memory_order_relaxed);
+    run_->work(run_->data, thread_, threads_);
+    unfinished_->fetch_sub(1, std::memory_order_release);
+  }
+
+  const Run *run_ = nullptr;
+  int64_t thread_ = 0, threads_ = 0;
+  std::atomic<int64_t> *unfinished_ = nullptr;
+  alignas(64) std::atomic<bool> has_run_{false};
+  std::mutex mutex_;
+  std::condition_variable wake_;
+};
+
+// Our own threads; they are started when first wanted.
+class Pool {
+ public:
+  void run(int64_t wanted, const Run &run) {
+    int64_t threads = 1;
+    for (Worker **place = &first_; threads < wanted; place = &(*place)->next, ++threads) {
+      if (!*place) *place = Worker::start();
+      if (!*place) break;
+    }
+    std::atomic<int64_t> unfinished{threads - 1};
+    Worker *worker = first_;
+    for (int64_t thread = 1; thread < threads; ++thread, worker = worker->next) {
+      worker->take(run, thread, threads, unfinished);
+    }
+    run.work(run.data, 0, threads);
+    await([&] { return unfinished.load(std::memory_order_acquire) == 0; });
+  }
+
+  void forget_workers() { first_ = nullptr; }
+
+ private:
+  Worker *first_ = nullptr;
+};
+
+// Held by the call that has the threads; it guards the rest.
+constinit std::atomic<bool> busy{false};
+constinit bool forked = false;
+constinit Pool pool;
+
+// A fork takes none of the threads along, and an OpenMP runtime would wait for its own for ever.
+void begin_anew() {
+  forked = true;
+  pool.forget_workers();
+  busy.store(false, std::memory_order_relaxed);
+}
+
+[[maybe_unused]] const int registered = pthread_atfork(nullptr, nullptr, begin_anew);
+
+// Looked for at the first use, so that torch may be loaded after this library.
+const OpenMP *openmp() {
+  static const OpenMP runtime;
+  static const OpenMP *const usable = runtime.found() ? &runtime : nullptr;
+  return usable;
+}
+
+}  // namespace
+
+void run_parallel(int64_t wanted, void (*work)(void *data, int64_t thread, int64_t threads),
+                  void *data) {
+  if (wanted <= 1 || busy.exchange(true, std::memory_order_acquire)) {
+    work(data, 0, 1);
+    return;
+  }
+  const Run run{work, data};
+  if (forked || !openmp()) {
+    pool.run(wanted, run);
+  } else {
+    openmp()->run(wanted, run);
+  }
+  busy.store(false, std::memory_order_release);
+}
+
+Barrier::Barrier(int64_t threads) : threads_(threads), waiting_(0), round_(0) {}
+
+void Barrier::wait(int64_t threads) {
+  if (threads <= 1) return;
+  const int64_t round = round_.load(std::memory_order_acquire);
+  if (waiting_.fetch_add(1, std::memory_order_acq_rel) + 1 == threads) {
+    waiting_.store(0, std::memory_order_relaxed);
+    round_.store(round + 1, std::memory_order_release);
+  } else {
+    await([&] { return round_.load(std::memory_order_acquire) != round; });
+  }
+}
+
+}  // namespace grukit
