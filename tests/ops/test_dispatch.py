@@ -8,7 +8,7 @@ from op_calls import each_op, everything, run, with_leaves
 
 from grukit.core.errors import BackendError
 from grukit.ops import RECURRENCES
-from grukit.ops.contract import Arguments, Call
+from grukit.ops.contract import SAVE_ALL, Arguments, Call
 from grukit.ops.dispatch import Backend, choose, explain
 from grukit.ops.lstm.reference import LSTM
 from grukit.testing.backends import Case
@@ -86,7 +86,7 @@ def test_why_not_is_asked_about_the_call():
         w_hr=torch.zeros(7, 1, 4),
         lengths=torch.tensor([[1, 2]] * 7),
     )
-    assert Call.of(LSTM, tensors, variant="", reverse=True, save=True) == Call(
+    assert Call.of(LSTM, tensors, variant="", reverse=True, save=SAVE_ALL) == Call(
         cell="lstm",
         variant="",
         device="cpu",
@@ -98,7 +98,7 @@ def test_why_not_is_asked_about_the_call():
         hidden_size=4,
         reverse=True,
         given=frozenset({"c0", "w_hr", "lengths"}),
-        saves_for_backward=True,
+        save=SAVE_ALL,
     )
 
 
@@ -139,7 +139,7 @@ def test_forward_and_backward_run_on_the_backend_chosen(op, monkeypatch):
         case = everything(op, batch=batch, reverse=True)
         tensors = with_leaves(case)
         run(case, tensors, backend=backend)[0].sum().backward()
-        return Call.of(case.cell, tensors, variant=case.variant, reverse=True, save=True)
+        return Call.of(case.cell, tensors, variant=case.variant, reverse=True, save=SAVE_ALL)
 
     call = differentiate(3, None)
     assert ran == ["second forward", "second backward"]

@@ -18,7 +18,7 @@ from op_calls import (
 )
 from torch.autograd import forward_ad, gradcheck, gradgradcheck
 
-from grukit.ops.contract import slots
+from grukit.ops.contract import SAVE_ALL, slots
 from grukit.ops.sequence import definition
 from grukit.testing.backends import Case
 from grukit.testing.gradients import random_like
@@ -250,7 +250,7 @@ def test_inference_holds_no_memory_from_one_call_to_the_next(op):
     tensors = with_leaves(case)
     with torch.no_grad():
         assert all(result.grad_fn is None for result in run(case, tensors))
-    reserve = torch.ops.grukit.__getattr__(op)(*tensors, case.variant, False, True, None)[-1]
+    reserve = torch.ops.grukit.__getattr__(op)(*tensors, case.variant, False, SAVE_ALL, None)[-1]
     saved = run(case, tensors)[0].grad_fn.saved_tensors
     assert reserve.shape in [t.shape for t in saved if t is not None]
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from op_calls import each_op, each_variant, everything, one_by_one, with_leaves
 
-from grukit.ops.contract import slots
+from grukit.ops.contract import DIFFERENTIABLE, SAVE_ALL, SAVE_NOTHING, SAVE_STATES, slots
 from grukit.testing.backends import Case
 
 pytestmark = pytest.mark.filterwarnings(
@@ -19,18 +19,19 @@ QUICK = ("test_schema", "test_autograd_registration", "test_faketensor")
 SMALL = {"time": 2, "batch": 2, "hidden_size": 3, "reverse": True}
 
 
-def forward_arguments(case, save=True):
+def forward_arguments(case, save=SAVE_ALL):
     return (*with_leaves(case), case.variant, case.reverse, save, None)
 
 
-def backward_arguments(case, wants_dx=True):
+def backward_arguments(case, save=SAVE_ALL, wants_x=True):
     """Cotangents, and what a forward pass has left."""
     tensors = with_leaves(case)
     with torch.no_grad():
-        output, *final, reserve = forward_op(case)(*forward_arguments(case))
+        output, *final, reserve = forward_op(case)(*forward_arguments(case, save))
     d_output, d_h, *d_c = (torch.randn_like(t).requires_grad_() for t in (output, *final))
     d_c = d_c[0] if d_c else None
-    flags = case.variant, case.reverse, wants_dx, None
+    wants = [t is not None for t in tensors[:DIFFERENTIABLE]]
+    flags = case.variant, case.reverse, save, [wants_x, *wants[1:]], None
     return d_output, d_h, d_c, *tensors, output, reserve, *flags
 
 
@@ -70,12 +71,14 @@ def test_opcheck_of_a_backward_op_with_sizes_that_may_change():
 def test_fake_kernels_promise_what_the_ops_give(op, variant, dtype, sizes):
     plain = Case(op, variant, dtype=dtype, bias=False, **sizes)
     cases = [plain, *one_by_one(op, variant, dtype=dtype, **sizes).values()]
-    for case, flag in itertools.product(cases, [True, False]):
-        forward = forward_arguments(case, save=flag)
+    for case, save in itertools.product(cases, [SAVE_NOTHING, SAVE_ALL, SAVE_STATES]):
+        forward = forward_arguments(case, save)
         real = forward_op(case)(*forward)
         assert facts(forward_op(case)(*to_meta(forward))) == facts(real)
-        assert len(real[-1]) == (len(slots(case.cell, case.tensors())) if flag else 0)
-        backward = backward_arguments(case, wants_dx=flag)
+        assert len(real[-1]) == len(slots(case.cell, case.tensors(), save))
+        if save == SAVE_NOTHING:
+            continue
+        backward = backward_arguments(case, save, wants_x=save == SAVE_ALL)
         real = backward_op(case)(*backward)
         assert facts(backward_op(case)(*to_meta(backward))) == facts(real)
 

@@ -7,7 +7,7 @@ import torch
 from op_calls import VARIANTS, each_op, each_variant, everything, run
 
 from grukit.ops import RECURRENCES
-from grukit.ops.contract import NAMES, Arguments, slots
+from grukit.ops.contract import NAMES, SAVE_ALL, Arguments, slots
 from grukit.testing.backends import Case
 
 OVER_TIME = ("x", "keep_h", "keep_c", "resets")
@@ -147,7 +147,7 @@ def test_a_rate_of_zoneout_is_a_mask_of_that_number(op, variant):
 def test_a_trace_shows_the_states_and_what_is_kept(op, variant, projected, reverse):
     case = plain_and_projected(op, variant, projected, reverse=reverse)
     tensors, recurrence = case.tensors(), RECURRENCES[op]
-    output, *_, reserve = recurrence.backends[-1].forward(tensors, variant, reverse, True)
+    output, *_, reserve = recurrence.backends[-1].forward(tensors, variant, reverse, SAVE_ALL)
     trace = recurrence.trace(*tensors, variant=variant, reverse=reverse)
     states = ("h", "c") if case.cell.has_c else ("h",)
     assert list(trace) == [*case.cell.kept, *states]

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 
 from grukit.ops import RECURRENCES, sequence
-from grukit.ops.contract import FLOATS, Arguments
+from grukit.ops.contract import FLOATS, SAVE_ALL, Arguments
 from grukit.ops.dispatch import Backend
 from grukit.ops.gru.reference import GRU
 from grukit.ops.projection import normalize, product
@@ -189,11 +189,26 @@ def as_if_contiguous(tensors):
 
 
 def saves_always(tensors, variant, reverse, save):
-    return reference().forward(tensors, variant, reverse, True)
+    return reference().forward(tensors, variant, reverse, save or SAVE_ALL)
 
 
 def wants_dx_always(*arguments):
-    return reference().backward(*arguments[:-1], True)
+    wants = arguments[-1]
+    return reference().backward(*arguments[:-1], wants if "x" in wants else ("x", *wants))
+
+
+def gives_a_bias_alone_wrongly(*arguments):
+    found = reference().backward(*arguments)
+    return {"b_ih": 1.01 * found["b_ih"]} if found.keys() == {"b_ih"} else found
+
+
+def recomputes_wrongly(tensors, *others):
+    found = reference().backward(tensors, *others)
+    return found if others[-2] == SAVE_ALL else {name: t * 1.01 for name, t in found.items()}
+
+
+def saves_all_instead_of_states(tensors, variant, reverse, save):
+    return reference().forward(tensors, variant, reverse, save and SAVE_ALL)
 
 
 ALL_TOGETHER = replace(GRU, variants={**GRU.variants, "after": ((3,),)})
@@ -370,8 +385,23 @@ MANNERS = {
     ),
     "computes dx always": Sabotage(
         replace(reference(), backward=wants_dx_always),
-        "an_unwanted_dx_is_left_out",
-        "a dx nobody wants must be left out",
+        "gradients_nobody_wants_are_left_out",
+        r"must be of \('h0',\), got \['x'\]",
+    ),
+    "gives a gradient alone wrongly": Sabotage(
+        replace(reference(), backward=gives_a_bias_alone_wrongly),
+        "gradients_nobody_wants_are_left_out",
+        r"db_ih of Case.*, wanting \('b_ih',\)",
+    ),
+    "recomputes wrongly": Sabotage(
+        replace(reference(), backward=recomputes_wrongly),
+        "recomputing_changes_nothing",
+        "recompute=True.*oracle",
+    ),
+    "saves all instead of states": Sabotage(
+        replace(reference(), forward=saves_all_instead_of_states),
+        "the_reserve_is_as_the_contract_says",
+        r"the reserve of Case.* must be \(\(0, 5, 3, 6\), .*got \(\(4, 5, 3, 6\)",
     ),
 }
 SABOTAGE = {**EQUATIONS, **TIME, **OPTIONS, **MANNERS}

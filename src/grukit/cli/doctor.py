@@ -89,11 +89,11 @@ def _backends() -> dict[str, list[str]]:
     import torch
 
     from grukit.ops import gru
-    from grukit.ops.contract import Arguments, Call
+    from grukit.ops.contract import SAVE_ALL, Arguments, Call
 
     shapes = ((96, 64, 16), (64, 64), (192, 16), (192, 64))
     tensors = Arguments(*(torch.empty(shape) for shape in shapes))
-    call = Call.of(gru.cell, tensors, variant="after", save=True)
+    call = Call.of(gru.cell, tensors, variant="after", save=SAVE_ALL)
     return {backend.name: list(backend.why_not(call)) for backend in gru.backends}
 
 

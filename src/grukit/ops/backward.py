@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from grukit.ops.cell import Cell, States
-from grukit.ops.contract import Arguments, hidden_size, slots
+from grukit.ops.contract import SAVE_ALL, Arguments, hidden_size, slots
 from grukit.ops.projection import Projection, ProjectionBackward, over_time, product
 from grukit.ops.sequence import (
     at_steps,
@@ -91,33 +91,32 @@ def backward(
     reserve: Tensor,
     variant: str,
     reverse: bool,
-    wants_dx: bool,
+    save: int,
+    wants: Sequence[str],
 ) -> dict[str, Tensor]:
-    """The gradients of the arguments that are there, by name; no x unless `wants_dx`."""
+    """The gradients of the arguments in `wants`, by name."""
     assert cell.backward is not None
     given, tensors = tensors, tensors.computed()
     dtype = tensors.x.dtype
     valid, starts = counting(tensors), starting(tensors, reverse)
     w_hr = tensors.w_hr
-    kept = dict(zip(slots(cell, given), reserve, strict=True))
-    after = kept.get("h", output.to(dtype))
+    held = dict(zip(slots(cell, given, save), reserve, strict=True))
+    after = held.get("h", output.to(dtype))
     before: States = (_before(after, tensors.h0, tensors.fresh_h, tensors, starts, reverse),)
     if tensors.c0 is not None:
-        before += (_before(kept["c"], tensors.c0, tensors.fresh_c, tensors, starts, reverse),)
+        before += (_before(held["c"], tensors.c0, tensors.fresh_c, tensors, starts, reverse),)
     a = before[0]
     if w_hr is not None and not cell.projects_state:
         a = over_time(lambda h: product(h, w_hr), a)
     if tensors.drop_h is not None:
         a = a * tensors.drop_h.unsqueeze(-3)
-    past = Past(
-        tensors,
-        variant,
-        hidden_size(cell, tensors),
-        before,
-        a,
-        tuple(kept[name] for name in cell.kept),
-        recurrent_projections(cell, tensors, variant),
-    )
+    x = masked(tensors.x, valid)
+    if save == SAVE_ALL:
+        kept = tuple(held[name] for name in cell.kept)
+    else:
+        kept = _kept_again(cell, tensors, variant, x, before, a)
+    recurrent = recurrent_projections(cell, tensors, variant)
+    past = Past(tensors, variant, hidden_size(cell, tensors), before, a, kept, recurrent)
     back = cell.backward(past)
 
     d_output = masked(d_output.to(dtype), valid)
@@ -127,26 +126,27 @@ def backward(
         d_h_output = torch.matmul(d_output.flatten(-3, -2), w_hr).unflatten(
             -2, d_output.shape[-3:-1]
         )
+    wants_fresh = "fresh_h" in wants or "fresh_c" in wants
     d_projected, d_states, d_fresh = _loop(
-        cell, tensors, back, d_h_output, d_states, valid, starts, reverse
+        cell, tensors, back, d_h_output, d_states, valid, starts, reverse, wants_fresh
     )
 
     found = dict(zip(("h0", "c0"), d_states, strict=False))
     found |= dict(zip(("fresh_h", "fresh_c"), d_fresh, strict=False))
-    found |= back.d_parameters()
-    found |= _of_products("hh", back.products, back.d_products)[0]
-    x, whole = masked(tensors.x, valid), len(back.d_inputs) == 1
-    blocks = (cell.blocks,) if whole else tuple((block,) for block in cell.blocks)
+    if "gain_c" in wants or "bias_c" in wants:
+        found |= back.d_parameters()
+    found |= _of_products("hh", back.products, back.d_products, wants)[0]
+    blocks = (cell.blocks,) if len(back.d_inputs) == 1 else tuple((n,) for n in cell.blocks)
     inputs = [ProjectionBackward(part, x) for part in input_projections(cell, tensors, blocks)]
-    of_weights, of_products = _of_products("ih", inputs, back.d_inputs)
+    of_weights, of_products = _of_products("ih", inputs, back.d_inputs, wants)
     found |= of_weights
-    if wants_dx:
+    if "x" in wants:
         pairs = zip(of_products, inputs, strict=True)
         dx, *others = (torch.matmul(d, of.projection.w) for d, of in pairs)
         for part in others:
             dx += part
         found["x"] = dx.unflatten(-2, x.shape[-3:-1])
-    if w_hr is not None:
+    if w_hr is not None and "w_hr" in wants:
         d_products = torch.stack(d_projected, dim=-3) if d_projected else d_output
         if cell.projects_state:
             assert back.emitted is not None
@@ -158,11 +158,32 @@ def backward(
         )
         found["w_hr"] = torch.matmul(d_all.mT, of_all)
     copies = tensors.x.shape[-3] == 0  # An op must not hand back its own input.
-    return {
-        name: found[name].to(given.x.dtype, copy=copies).contiguous()
-        for name, t in given._asdict().items()
-        if t is not None and name in found
-    }
+    return {name: found[name].to(given.x.dtype, copy=copies).contiguous() for name in wants}
+
+
+def _kept_again(
+    cell: Cell, tensors: Arguments, variant: str, x: Tensor, before: States, a: Tensor
+) -> tuple[Tensor, ...]:
+    """What every step keeps, [T, B, H] each, from the states that each started from."""
+    time, batch = x.shape[-3:-1]
+
+    def together(t: Tensor) -> Tensor:
+        return t.flatten(-3, -2)
+
+    # All steps at once are one step of T * B sequences.
+    if tensors.drop_n is not None:
+        mask = tensors.drop_n.unsqueeze(-3)
+        mask = together(mask.expand(*mask.shape[:-3], time, *mask.shape[-2:]))
+        tensors = tensors._replace(drop_n=mask)
+    _, kept = cell.step(
+        input_projections(cell, tensors, (cell.blocks,))[0](together(x)),
+        tuple(map(together, before)),
+        together(a),
+        recurrent_projections(cell, tensors, variant),
+        tensors,
+        variant,
+    )
+    return tuple(t.unflatten(-2, (time, batch)) for t in kept)
 
 
 def _loop(
@@ -174,6 +195,7 @@ def _loop(
     valid: Tensor | None,
     starts: Tensor | None,
     reverse: bool,
+    wants_fresh: bool,
 ) -> tuple[list[Tensor], States, States]:
     """The gradients of what w_hr gave at each step, of the initial and of the fresh states."""
     time, w_hr = d_output.shape[-3], tensors.w_hr
@@ -183,7 +205,6 @@ def _loop(
     fresh_at = at_steps(starts, time)
     d_outputs = d_output.unbind(-3)
     d_projected: list[Tensor] = []
-    wants_fresh = tensors.fresh_h is not None or tensors.fresh_c is not None
     d_fresh = tuple(torch.zeros_like(d) for d in d_states)
     for t in range(time) if reverse else reversed(range(time)):
         d_states = (d_states[0] + d_outputs[t], *d_states[1:])
@@ -216,15 +237,18 @@ def _loop(
 
 
 def _of_products(
-    which: str, products: Sequence[ProjectionBackward], d_results: Sequence[Tensor]
+    which: str,
+    products: Sequence[ProjectionBackward],
+    d_results: Sequence[Tensor],
+    wants: Sequence[str],
 ) -> tuple[dict[str, Tensor], list[Tensor]]:
     """The gradients of the weights of some products, and of the products, [N, R]."""
+    wanted = [name for name in ("w", "b", "gain") if f"{name}_{which}" in wants]
     parts, of_products = [], []
     for projection, d_result in zip(products, d_results, strict=True):
         d = d_result.flatten(-3, -2)
         of_products.append(projection.of_product(d))
-        dw, db, d_gain = projection.of_weights(d, of_products[-1])
-        parts.append({"w": dw, "b": db} if d_gain is None else {"w": dw, "b": db, "gain": d_gain})
+        parts.append(projection.of_weights(d, of_products[-1], wanted))
     whole = {
         f"{name}_{which}": parts[0][name]
         if len(parts) == 1

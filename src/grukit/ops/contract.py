@@ -33,9 +33,10 @@ have a leading model axis K; then all floating ones have it, and lengths and res
 With `reverse` time runs from the last step that counts to the first; a sequence that starts
 at step t then ends there, so the states are fresh before step t - 1.
 
-`reserve` [S, T, B, H] is what the forward keeps for the backward, in the compute dtype: what the
-cell's step names (`kept`), then c, then h where it has the size H and the output does not hold it
-exactly. Any backend can read another's.
+`reserve` [S, T, B, H] is what the forward keeps for the backward, in the compute dtype. With
+`save` SAVE_ALL it is what the cell's step names (`kept`), then c, then h where it has the size H
+and the output does not hold it exactly; with SAVE_STATES the states alone, c and h, of which the
+backward computes the rest again; with SAVE_NOTHING S is 0. Any backend can read another's.
 
 float16 and bfloat16 calls compute and carry their states in float32 and round their results.
 """
@@ -53,6 +54,9 @@ from grukit.core.errors import ParameterError, must_be
 
 if TYPE_CHECKING:
     from grukit.ops.cell import Cell
+
+SAVE_NOTHING, SAVE_ALL, SAVE_STATES = 0, 1, 2
+"""What the forward keeps for the backward."""
 
 DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 
@@ -115,11 +119,12 @@ class Call:
     reverse: bool
     given: frozenset[str]
     """Names of the optional tensors that are there."""
-    saves_for_backward: bool
+    save: int
+    """SAVE_NOTHING, SAVE_ALL or SAVE_STATES."""
 
     @classmethod
     def of(
-        cls, cell: Cell, tensors: Arguments, *, variant: str, reverse: bool = False, save: bool
+        cls, cell: Cell, tensors: Arguments, *, variant: str, reverse: bool = False, save: int
     ) -> Call:
         """The facts about a call with these tensors."""
         x = tensors.x
@@ -137,7 +142,7 @@ class Call:
             given=frozenset(
                 name for name, t in zip(NAMES[4:], tensors[4:], strict=True) if t is not None
             ),
-            saves_for_backward=save,
+            save=save,
         )
 
 
@@ -161,12 +166,20 @@ def state_size(cell: Cell, tensors: Arguments) -> int:
     return output_size(cell, tensors) if cell.projects_state else hidden_size(cell, tensors)
 
 
-def slots(cell: Cell, tensors: Arguments) -> tuple[str, ...]:
+def slots(cell: Cell, tensors: Arguments, save: int = SAVE_ALL) -> tuple[str, ...]:
     """The names of what the reserve holds."""
+    if save == SAVE_NOTHING:
+        return ()
+    kept = cell.kept if save == SAVE_ALL else ()
     projected = tensors.w_hr is not None
     rounded = compute_dtype(tensors.x.dtype) != tensors.x.dtype
     keeps_h = rounded and not projected if cell.projects_state else rounded or projected
-    return (*cell.kept, *(("c",) if cell.has_c else ()), *(("h",) if keeps_h else ()))
+    return (*kept, *(("c",) if cell.has_c else ()), *(("h",) if keeps_h else ()))
+
+
+def reserve_shape(cell: Cell, tensors: Arguments, save: int) -> tuple[int, ...]:
+    """[S, T, B, H] or [S, K, T, B, H]."""
+    return (len(slots(cell, tensors, save)), *tensors.x.shape[:-1], hidden_size(cell, tensors))
 
 
 def check_call(cell: Cell, tensors: Arguments, variant: str) -> None:

@@ -18,14 +18,28 @@ from grukit.core.errors import BackendError, must_be
 class Backend:
     """One way to compute an op, with its objections.
 
-    `why_not(call)` returns the reasons why it cannot run the call, empty if it can.
-    `forward` and `backward` follow the contract of the op.
+    `why_not(call)` returns the reasons why it cannot run the call, empty if it can. The rest
+    follows contract.py:
+
+        forward(tensors, variant, reverse, save) -> (output, h, reserve), or (output, h, c, reserve)
+        backward(tensors, d_output, d_final, output, reserve, variant, reverse, save, wants)
+            -> the gradients by name, of those in `wants` and no others
+
+    `tensors` are Arguments, `save` is what the forward was told, `d_final` the gradients of the
+    final states, `wants` names of arguments that are there and have gradients, at least one, in
+    their order. No result is a view of an argument.
+
+    `forward_many` and `backward_many` are optional. They take a list of such calls that do not
+    depend on each other, say the two directions of a layer, each a tuple of the arguments above,
+    and give the list of their results, as if each ran alone; `save` is the same for all.
     """
 
     name: str
     why_not: Callable[[Any], tuple[str, ...]]
     forward: Callable[..., Any]
     backward: Callable[..., Any]
+    forward_many: Callable[[Sequence[tuple[Any, ...]]], list[Any]] | None = None
+    backward_many: Callable[[Sequence[tuple[Any, ...]]], list[Any]] | None = None
 
 
 def choose(call: Any, backends: Sequence[Backend], wish: str | None = None) -> Backend:

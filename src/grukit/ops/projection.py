@@ -111,10 +111,17 @@ class ProjectionBackward:
             d * self.projection.gain, self.hat, self.scales, self.projection.sizes
         )
 
-    def of_weights(self, d: Tensor, of_product: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        """The gradients of w, b and gain, for those of the result and the product [N, R]."""
-        d_gain = None if self.projection.gain is None else (d * self.hat).sum(-2)
-        return torch.matmul(of_product.mT, self.a), d.sum(-2), d_gain
+    def of_weights(self, d: Tensor, of_product: Tensor, wanted: Sequence[str]) -> dict[str, Tensor]:
+        """Those wanted of the gradients of w, b and gain.
+
+        d, of_product: the gradients of the result and of the product, [N, R].
+        """
+        ways = {
+            "w": lambda: torch.matmul(of_product.mT, self.a),
+            "b": lambda: d.sum(-2),
+            "gain": lambda: (d * self.hat).sum(-2),
+        }
+        return {name: ways[name]() for name in wanted}
 
     def _unbind(self, values: Tensor) -> tuple[Tensor, ...]:
         return values.unflatten(-2, self.steps).unbind(-3)

@@ -7,6 +7,7 @@ derivative from the definition, which gives every higher order.
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -19,13 +20,15 @@ from grukit.ops.contract import (
     DIFFERENTIABLE,
     FLOATS,
     NAMES,
+    SAVE_ALL,
+    SAVE_NOTHING,
+    SAVE_STATES,
     Arguments,
     Call,
     check_call,
     compute_dtype,
-    hidden_size,
     output_size,
-    slots,
+    reserve_shape,
 )
 from grukit.ops.dispatch import Backend, choose
 from grukit.ops.transforms import autocast_arguments, autocast_off, needs_definition
@@ -44,6 +47,9 @@ class Recurrence:
     dtype. Where autograd follows a mask the definition runs, since the op gives masks no gradient.
     Raises ParameterError for wrong shapes or dtypes, and BackendError if the backend asked for
     cannot run the call.
+
+    recompute: keep only the states for the backward pass, which computes the rest again; it saves
+        memory and costs time.
     """
 
     def __init__(self, cell: Cell, backends: tuple[Backend, ...] = ()) -> None:
@@ -57,6 +63,7 @@ class Recurrence:
         *tensors: Tensor | None,
         variant: str | None = None,
         reverse: bool = False,
+        recompute: bool = False,
         backend: str | None = None,
         **named: Tensor | None,
     ) -> tuple[Tensor, ...]:
@@ -64,7 +71,9 @@ class Recurrence:
         with autocast_off(call.x.device):
             if needs_definition(*call[:FLOATS]) or _tracked(call[DIFFERENTIABLE:FLOATS]):
                 return sequence.definition(self.cell, call, variant, reverse)
-            save = self._backward is not None and _tracked(call[:DIFFERENTIABLE])
+            save = SAVE_NOTHING
+            if self._backward is not None and _tracked(call[:DIFFERENTIABLE]):
+                save = SAVE_STATES if recompute else SAVE_ALL
             return self._forward(*call, variant, reverse, save, backend)[:-1]
 
     def step(
@@ -116,7 +125,7 @@ def _reference(cell: Cell) -> Backend:
 def _register_forward(recurrence: Recurrence) -> Any:
     cell = recurrence.cell
     results = ", ".join(["Tensor"] * (3 + cell.has_c))
-    schema = f"({_TENSORS}, str variant, bool reverse, bool save, str? backend) -> ({results})"
+    schema = f"({_TENSORS}, str variant, bool reverse, int save, str? backend) -> ({results})"
 
     def run(*arguments: Any) -> tuple[Tensor, ...]:
         tensors, variant, reverse, save, wish = _parts(arguments)
@@ -127,16 +136,14 @@ def _register_forward(recurrence: Recurrence) -> Any:
     def fake(*arguments: Any) -> tuple[Tensor, ...]:
         tensors, _, _, save, _ = _parts(arguments)
         x, states = tensors.x, [t for t in (tensors.h0, tensors.c0) if t is not None]
-        count = len(slots(cell, tensors))
-        reserve = (count, *x.shape[:-1], hidden_size(cell, tensors)) if save else 0
         return (
             x.new_empty((*x.shape[:-1], output_size(cell, tensors))),
             *(x.new_empty(state.shape) for state in states),
-            x.new_empty(reserve, dtype=compute_dtype(x.dtype)),
+            x.new_empty(reserve_shape(cell, tensors, save), dtype=compute_dtype(x.dtype)),
         )
 
     def keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-        tensors, ctx.variant, ctx.reverse, _, ctx.backend = _parts(inputs)
+        tensors, ctx.variant, ctx.reverse, ctx.save, ctx.backend = _parts(inputs)
         ctx.save_for_backward(*tensors, output[0], output[-1])
         ctx.mark_non_differentiable(output[-1])
         # Else zeros as large as the reserve would be made for its gradient.
@@ -154,7 +161,7 @@ def _register_forward(recurrence: Recurrence) -> Any:
             found = _by_definition(cell, tensors, seeds, ctx)
         else:
             d_output, d_h, *d_c = seeds
-            wants_dx = ctx.needs_input_grad[0]
+            wants = list(ctx.needs_input_grad[:DIFFERENTIABLE])
             with autocast_off(d_output.device):
                 results = recurrence._backward(
                     d_output,
@@ -165,10 +172,11 @@ def _register_forward(recurrence: Recurrence) -> Any:
                     reserve,
                     ctx.variant,
                     ctx.reverse,
-                    wants_dx,
+                    ctx.save,
+                    wants,
                     ctx.backend,
                 )
-            found = dict(zip(_differentiated(tensors, wants_dx), results, strict=True))
+            found = dict(zip(_names(wants), results, strict=True))
         return (*(found.get(name) for name in NAMES), *([None] * 4))
 
     op = torch.library.custom_op(f"grukit::{cell.name}", run, mutates_args=(), schema=schema)
@@ -181,34 +189,34 @@ def _register_backward(recurrence: Recurrence) -> Any:
     cell = recurrence.cell
     schema = (
         f"(Tensor d_output, Tensor d_h, Tensor? d_c, {_TENSORS}, Tensor output, Tensor reserve, "
-        "str variant, bool reverse, bool wants_dx, str? backend) -> Tensor[]"
+        "str variant, bool reverse, int save, bool[] wants, str? backend) -> Tensor[]"
     )
 
     def run(d_output: Tensor, d_h: Tensor, d_c: Tensor | None, *arguments: Any) -> list[Tensor]:
-        tensors, output, reserve, variant, reverse, wants_dx, wish = _parts(arguments)
-        call = Call.of(cell, tensors, variant=variant, reverse=reverse, save=True)
-        d_final = (d_h,) if d_c is None else (d_h, d_c)
+        tensors, output, reserve, variant, reverse, save, wants, wish = _parts(arguments)
+        call = Call.of(cell, tensors, variant=variant, reverse=reverse, save=save)
+        d_final, names = ((d_h,) if d_c is None else (d_h, d_c)), _names(wants)
         found = choose(call, recurrence.backends, wish).backward(
-            tensors, d_output, d_final, output, reserve, variant, reverse, wants_dx
+            tensors, d_output, d_final, output, reserve, variant, reverse, save, names
         )
-        return [found[name] for name in _differentiated(tensors, wants_dx)]
+        return [found[name] for name in names]
 
     def fake(d_output: Tensor, d_h: Tensor, d_c: Tensor | None, *arguments: Any) -> list[Tensor]:
-        tensors, *_, wants_dx, _ = _parts(arguments)
+        tensors, *_, wants, _ = _parts(arguments)
         return [
             torch.empty_like(getattr(tensors, name), memory_format=torch.contiguous_format)
-            for name in _differentiated(tensors, wants_dx)
+            for name in _names(wants)
         ]
 
     def keep(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
-        tensors, _, _, ctx.variant, ctx.reverse, ctx.wants_dx, _ = _parts(inputs[3:])
+        tensors, _, _, ctx.variant, ctx.reverse, _, ctx.wants, _ = _parts(inputs[3:])
         ctx.save_for_backward(*inputs[:3], *tensors)
 
     def differentiate(ctx: Any, cotangents: list[Tensor]) -> tuple[Any, ...]:
         """The vector-Jacobian product of the backward op, through the definition."""
         seeds = list(ctx.saved_tensors[:3])
         tensors = Arguments(*ctx.saved_tensors[3:])
-        names = _differentiated(tensors, ctx.wants_dx)
+        names = _names(ctx.wants)
         graph_goes_on = torch.is_grad_enabled()
         with torch.enable_grad(), autocast_off(tensors.x.device):
             inputs = _inputs(tensors, graph_goes_on)
@@ -239,7 +247,7 @@ def _register_backward(recurrence: Recurrence) -> Any:
                 second = [torch.zeros_like(t) for t in targets]
         of_seeds = [*second[: len(seeds)], *([None] * (3 - len(seeds)))]
         found = dict(zip(inputs, second[len(seeds) :], strict=True))
-        return (*of_seeds, *(found.get(name) for name in NAMES), *([None] * 6))
+        return (*of_seeds, *(found.get(name) for name in NAMES), *([None] * 7))
 
     op = torch.library.custom_op(
         f"grukit::{cell.name}_backward", run, mutates_args=(), schema=schema
@@ -254,16 +262,15 @@ def _parts(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
     return (Arguments(*arguments[:COUNT]), *arguments[COUNT:])
 
 
-def _differentiated(tensors: Arguments, wants_dx: bool) -> list[str]:
-    """The names of the arguments that the backward op gives gradients of."""
-    there = [name for name in NAMES[:DIFFERENTIABLE] if getattr(tensors, name) is not None]
-    return there if wants_dx else there[1:]
+def _names(wants: Sequence[bool]) -> list[str]:
+    """The names of the arguments of which gradients are wanted."""
+    return [name for name, wanted in zip(NAMES[:DIFFERENTIABLE], wants, strict=True) if wanted]
 
 
 def _inputs(tensors: Arguments, graph_goes_on: bool) -> dict[str, Tensor]:
     """Aliases of the arguments that have gradients, by name."""
-    names = _differentiated(tensors, wants_dx=True)
-    return {name: _alias(getattr(tensors, name), graph_goes_on) for name in names}
+    there = zip(NAMES[:DIFFERENTIABLE], tensors, strict=False)
+    return {name: _alias(t, graph_goes_on) for name, t in there if t is not None}
 
 
 def _tracked(tensors: tuple[Tensor | None, ...]) -> bool:

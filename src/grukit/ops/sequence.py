@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from grukit.ops.cell import Cell, States
-from grukit.ops.contract import Arguments, compute_dtype, hidden_size, slots
+from grukit.ops.contract import Arguments, compute_dtype, hidden_size, reserve_shape, slots
 from grukit.ops.projection import Projection, over_time, product
 
 
@@ -53,9 +53,9 @@ def trace(cell: Cell, tensors: Arguments, variant: str, reverse: bool = False) -
 
 
 def forward(
-    cell: Cell, tensors: Arguments, variant: str, reverse: bool, save: bool
+    cell: Cell, tensors: Arguments, variant: str, reverse: bool, save: int
 ) -> tuple[Tensor, ...]:
-    """Output, final states and reserve; the reserve is empty unless `save`."""
+    """Output, final states and reserve."""
     steps = unroll(cell, tensors, variant, reverse)
     dtype = tensors.x.dtype
     results = [output_of(cell, tensors, steps), *(state.to(dtype) for state in steps.final)]
@@ -230,17 +230,18 @@ def at_steps(values: Tensor | None, time: int) -> tuple[Tensor, ...] | None:
     return values.expand(*values.shape[:-3], time, *values.shape[-2:]).unbind(-3)
 
 
-def _reserve(cell: Cell, tensors: Arguments, steps: Unrolled, save: bool) -> Tensor:
-    """[S, T, B, H], see contract.py; empty unless `save`."""
-    *leading, time, batch, _ = tensors.x.shape
-    names = slots(cell, tensors)
-    shape = (len(names), *leading, time, batch, hidden_size(cell, tensors)) if save else 0
-    reserve = tensors.x.new_empty(shape, dtype=compute_dtype(tensors.x.dtype))
-    if time and save:
-        columns = [*zip(*steps.kept, strict=True)] + [
-            [states["hc".index(name)] for states in steps.states]
-            for name in names[len(cell.kept) :]
-        ]
-        for column, place in zip(columns, reserve, strict=True):
+def _reserve(cell: Cell, tensors: Arguments, steps: Unrolled, save: int) -> Tensor:
+    """[S, T, B, H], see contract.py."""
+    names = slots(cell, tensors, save)
+    reserve = tensors.x.new_empty(
+        reserve_shape(cell, tensors, save), dtype=compute_dtype(tensors.x.dtype)
+    )
+    if tensors.x.shape[-3]:
+        for name, place in zip(names, reserve, strict=True):
+            if name in cell.kept:
+                index = cell.kept.index(name)
+                column = [kept[index] for kept in steps.kept]
+            else:
+                column = [states["hc".index(name)] for states in steps.states]
             torch.stack(column, dim=-3, out=place)
     return reserve

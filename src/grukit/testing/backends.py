@@ -16,10 +16,13 @@ from grukit.ops.cell import Cell
 from grukit.ops.contract import (
     DIFFERENTIABLE,
     NAMES,
+    SAVE_ALL,
+    SAVE_NOTHING,
+    SAVE_STATES,
     Arguments,
     Call,
     compute_dtype,
-    slots,
+    reserve_shape,
 )
 from grukit.ops.dispatch import Backend
 from grukit.ops.sequence import definition
@@ -36,6 +39,7 @@ class Case:
     """A call of a recurrence; its tensors follow from it.
 
     zoneout: "mask" as in training, "rate" as in eval mode, or "".
+    recompute: whether the states alone are saved for the backward.
     """
 
     op: str = "gru"
@@ -56,10 +60,15 @@ class Case:
     zoneout: str = ""
     fresh: bool = False
     dtype: torch.dtype = torch.float32
+    recompute: bool = False
 
     @property
     def cell(self) -> Cell:
         return RECURRENCES[self.op].cell
+
+    @property
+    def save(self) -> int:
+        return SAVE_STATES if self.recompute else SAVE_ALL
 
     def tensors(self) -> Arguments:
         """The tensors of the call.
@@ -201,11 +210,18 @@ def of_plain(case: Case, tensors: Arguments, oracle: Results) -> Results:
 
 
 def forward(
-    backend: Backend, case: Case, tensors: Arguments, save: bool = True
+    backend: Backend, case: Case, tensors: Arguments, save: int | None = None
 ) -> tuple[Tensor, ...]:
     """Output, final states and reserve, computed in poisoned memory."""
+    save = case.save if save is None else save
     with poisoned_memory():
         return backend.forward(tensors, case.variant, case.reverse, save)
+
+
+def differentiable(tensors: Arguments) -> tuple[str, ...]:
+    """The names of the arguments that are there and have gradients."""
+    pairs = zip(NAMES[:DIFFERENTIABLE], tensors, strict=False)
+    return tuple(name for name, tensor in pairs if tensor is not None)
 
 
 def of_backend(
@@ -214,8 +230,12 @@ def of_backend(
     tensors: Arguments,
     backward: Callable[..., dict[str, Tensor]] | None = None,
     reserve: Tensor | None = None,
+    wants: tuple[str, ...] | None = None,
 ) -> Results:
-    """The same of a backend, in poisoned memory; `backward` and `reserve` stand in for its own."""
+    """The same of a backend, in poisoned memory; `backward` and `reserve` stand in for its own.
+
+    wants: the names of the arguments whose gradients are asked for, all if None.
+    """
     output, *final, own_reserve = forward(backend, case, tensors)
     d_output, *d_final = random_like([output, *final])
     with poisoned_memory():
@@ -227,7 +247,8 @@ def of_backend(
             own_reserve if reserve is None else reserve,
             case.variant,
             case.reverse,
-            True,
+            case.save,
+            differentiable(tensors) if wants is None else wants,
         )
     values = dict(zip(("output", "h", "c"), (output, *final), strict=False))
     return {**values, **{f"d{name}": gradient for name, gradient in found.items()}}
@@ -256,9 +277,8 @@ def runnable(backend: Backend, cases: Iterable[Case]) -> Iterator[Case]:
     objections: set[str] = set()
     ran = False
     for case in cases:
-        call = Call.of(
-            case.cell, case.tensors(), variant=case.variant, reverse=case.reverse, save=True
-        )
+        facts = {"variant": case.variant, "reverse": case.reverse, "save": case.save}
+        call = Call.of(case.cell, case.tensors(), **facts)
         reasons = backend.why_not(call)
         objections.update(reasons)
         if not reasons:
@@ -272,6 +292,15 @@ def every_option_equals_the_definition(subject: Subject) -> None:
     dtypes = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
     backend, op = subject
     for case in runnable(backend, every_option(op, dtypes)):
+        tensors = case.tensors()
+        compare_all(case, tensors, of_backend(backend, case, tensors))
+
+
+def recomputing_changes_nothing(subject: Subject) -> None:
+    """Gradients are the same with the states alone in the reserve."""
+    backend, op = subject
+    cases = every_option(op, [torch.float32, torch.bfloat16])
+    for case in runnable(backend, (replace(case, recompute=True) for case in cases)):
         tensors = case.tensors()
         compare_all(case, tensors, of_backend(backend, case, tensors))
 
@@ -336,16 +365,20 @@ def the_reserve_is_as_the_contract_says(subject: Subject) -> None:
     """Its shape and dtype; the reference's backward reads it; the backend reads the reference's."""
     backend, op = subject
     reference = RECURRENCES[op].backends[-1]
-    for case in runnable(backend, every_option(op, [torch.float32, torch.bfloat16])):
+    cases = [
+        replace(case, recompute=recompute)
+        for case in every_option(op, [torch.float32, torch.bfloat16])
+        for recompute in (False, True)
+    ]
+    for case in runnable(backend, cases):
         tensors = case.tensors()
         reserve = forward(backend, case, tensors)[-1]
-        shape = (len(slots(case.cell, tensors)), *tensors.x.shape[:-1], case.hidden_size)
-        wanted = shape, compute_dtype(case.dtype)
+        wanted = reserve_shape(case.cell, tensors, case.save), compute_dtype(case.dtype)
         if (tuple(reserve.shape), reserve.dtype) != wanted:
             got = tuple(reserve.shape), reserve.dtype
             raise AssertionError(f"the reserve of {case} must be {wanted}, got {got}")
         read = of_backend(backend, case, tensors, backward=reference.backward)
-        theirs = reference.forward(tensors, case.variant, case.reverse, True)[-1]
+        theirs = reference.forward(tensors, case.variant, case.reverse, case.save)[-1]
         compare_all(case, tensors, read, of_backend(backend, case, tensors, reserve=theirs))
 
 
@@ -354,7 +387,7 @@ def without_saving_nothing_is_kept(subject: Subject) -> None:
     for case in runnable(backend, every_option(op, [torch.float32])):
         tensors = case.tensors()
         *saved, _ = forward(backend, case, tensors)
-        *results, reserve = forward(backend, case, tensors, save=False)
+        *results, reserve = forward(backend, case, tensors, save=SAVE_NOTHING)
         if reserve.numel():
             raise AssertionError(f"without saving the reserve must be empty, got {reserve.shape}")
         for index, (result, wanted) in enumerate(zip(results, saved, strict=True)):
@@ -380,24 +413,26 @@ def arguments_are_left_alone(subject: Subject) -> None:
                     raise AssertionError(f"{name} of {case} is an argument, handed back")
 
 
-def an_unwanted_dx_is_left_out(subject: Subject) -> None:
+def gradients_nobody_wants_are_left_out(subject: Subject) -> None:
+    """Each gradient is right alone, and with all others but x."""
     backend, op = subject
     for case in runnable(backend, every_option(op, [torch.float32])):
-
-        def without_dx(*arguments: Any) -> dict[str, Tensor]:
-            found = backend.backward(*arguments[:-1], False)
-            if "x" in found:
-                raise AssertionError("a dx nobody wants must be left out")
-            return found
-
         tensors = case.tensors()
+        names = differentiable(tensors)
         full = of_backend(backend, case, tensors)
-        got = of_backend(backend, case, tensors, backward=without_dx)
-        compare_all(case, tensors, {**got, "dx": full["dx"]})
+        for wants in (*((name,) for name in names), names[1:]):
+            got = of_backend(backend, case, tensors, wants=wants)
+            unwanted = [name for name in names if f"d{name}" in got and name not in wants]
+            if unwanted:
+                raise AssertionError(f"gradients of {case} must be of {wants}, got {unwanted}")
+            for name in wants:
+                gradient, whole = got[f"d{name}"], full[f"d{name}"]
+                compare(gradient, whole, whole, what=f"d{name} of {case}, wanting {wants}")
 
 
 _CHECKS: tuple[Check, ...] = (
     every_option_equals_the_definition,
+    recomputing_changes_nothing,
     every_size_equals_the_definition,
     empty_sizes_work,
     padding_does_not_leak,
@@ -406,7 +441,7 @@ _CHECKS: tuple[Check, ...] = (
     the_reserve_is_as_the_contract_says,
     without_saving_nothing_is_kept,
     arguments_are_left_alone,
-    an_unwanted_dx_is_left_out,
+    gradients_nobody_wants_are_left_out,
 )
 
 

@@ -59,6 +59,7 @@ def cases(op: str = "gru", **fixed: Any) -> st.SearchStrategy[Case]:
             "zoneout": st.sampled_from(["", "mask", "rate"]),
             "fresh": st.booleans(),
             "dtype": st.sampled_from(DTYPES),
+            "recompute": st.booleans(),
         }
         return st.builds(Case, **{**drawn, **{name: st.just(v) for name, v in fixed.items()}})
 
