@@ -25,8 +25,10 @@ namespace neon { extern const Kernels kernels; }
 
 }  // namespace grukit
 
-// Every stream begins with the kernels that made it, so that a later choice does not matter to it.
+// Every stream begins with this, which grukit_open fills in once the kernels have made the stream:
+// a later choice of kernels does not matter to it.
 struct grukit_stream {
-  const grukit::Kernels *kernels;
-  int64_t cell;
+  const grukit::Kernels *kernels = nullptr;
+  int64_t cell = 0;
+  bool reads_x = false, has_states = false;  // x, the states have elements
 };

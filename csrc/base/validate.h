@@ -1,0 +1,18 @@
+// Whether a call is as grukit.h says. Each function refuses, with a message, what is not.
+#pragma once
+
+#include "grukit.h"
+
+namespace grukit {
+
+// Everything that grukit_packed_bytes looks at.
+grukit_status validate_features(const grukit_call &call);
+// All sizes and flags, and none of the buffers.
+grukit_status validate_facts(const grukit_call &call);
+
+grukit_status validate_pack(const grukit_call &call);
+grukit_status validate_forward(const grukit_call &call);
+grukit_status validate_backward(const grukit_call &call);
+grukit_status validate_open(const grukit_call &call);
+
+}  // namespace grukit
