@@ -15,6 +15,8 @@ import pandas as pd
 import pytest
 
 from grukit.cli import doctor
+from grukit.core import clib
+from grukit.core.errors import BackendError
 from grukit.data import catalog
 
 
@@ -88,6 +90,7 @@ def test_doctor_reports_every_section(grukit):
         "versions",
         "extras",
         "hardware",
+        "native core",
         "backends",
         "settings",
         "data sets",
@@ -103,6 +106,33 @@ def test_doctor_names_the_cure_of_a_missing_extra(monkeypatch, grukit):
     monkeypatch.setattr(doctor, "_installed", lambda package: None)
     out = grukit("doctor").out
     assert "matplotlib missing: pip install 'grukit[plots]'" in out
+
+
+def test_doctor_says_what_the_native_core_runs(monkeypatch, grukit):
+    monkeypatch.setattr(clib, "why_missing", lambda: None)
+    monkeypatch.setattr(clib, "isa", lambda: "avx2")
+    monkeypatch.setattr(clib, "isas", lambda: ("avx512", "avx2", "scalar", "bf16", "vnni"))
+    assert json.loads(grukit("doctor", "--json").out)["native core"] == {
+        "instructions": "avx2",
+        "possible": ["avx512", "avx2", "scalar"],
+        "extensions": ["bf16", "vnni"],
+    }
+
+
+def test_doctor_says_why_the_native_core_is_missing(monkeypatch, grukit):
+    monkeypatch.setattr(clib, "why_missing", lambda: "no compiler")
+    assert "missing  no compiler; GRUKIT_REQUIRE_NATIVE=1 pip install . shows more" in (
+        grukit("doctor").out
+    )
+
+
+def test_doctor_survives_an_instruction_set_that_cannot_run(monkeypatch, grukit):
+    def why_missing():
+        raise BackendError("GRUKIT_ISA must be one of 'scalar'")
+
+    monkeypatch.setattr(clib, "why_missing", why_missing)
+    report = json.loads(grukit("doctor", "--json").out)
+    assert report["native core"] == {"missing": "GRUKIT_ISA must be one of 'scalar'"}
 
 
 def test_train_writes_a_model_and_the_table(grukit, model, tmp_path, hours, tiny):

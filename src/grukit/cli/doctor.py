@@ -11,13 +11,15 @@ from typing import Any
 from grukit import __version__
 from grukit.cli.options import Json
 from grukit.cli.output import show, show_json, table
-from grukit.core import env
+from grukit.core import clib, env
+from grukit.core.errors import BackendError
 
 
 def doctor(json: Json = False) -> None:
     """Show what this machine has, and what it lacks.
 
-    Versions, optional packages, hardware, backends with their reasons, settings and data sets.
+    Versions, optional packages, hardware, the native core, backends with their reasons, settings
+    and data sets.
     """
     report = examine()
     if json:
@@ -33,9 +35,11 @@ def examine() -> dict[str, Any]:
         "versions": _versions(),
         "extras": _extras(),
         "hardware": _hardware(),
+        "native core": _native_core(),
         "backends": _backends(),
         "settings": {
             "GRUKIT_BACKEND": env.backend(),
+            "GRUKIT_ISA": env.isa(),
             "GRUKIT_DATA": None if env.data_folder() is None else str(env.data_folder()),
             "GRUKIT_CACHE": str(env.cache_folder()),
         },
@@ -84,6 +88,20 @@ def _hardware() -> dict[str, Any]:
     }
 
 
+def _native_core() -> dict[str, Any]:
+    """The kernels that run, those that could, and extensions in use; or why there are none."""
+    try:
+        if why := clib.why_missing():
+            return {"missing": f"{why}; GRUKIT_REQUIRE_NATIVE=1 pip install . shows more"}
+    except BackendError as error:
+        return {"missing": str(error)}
+    return {
+        "instructions": clib.isa(),
+        "possible": [name for name in clib.isas() if name in clib.SETS],
+        "extensions": [name for name in clib.isas() if name not in clib.SETS],
+    }
+
+
 def _backends() -> dict[str, list[str]]:
     """Per backend, in order of preference, its objections to a common training call."""
     import torch
@@ -113,7 +131,7 @@ def _words(name: str, value: Any) -> str:
         have = ", ".join(f"{package} {version or 'missing'}" for package, version in value.items())
         return have if all(value.values()) else f"{have}: pip install 'grukit[{name}]'"
     if isinstance(value, list):
-        return "; ".join(value) or ("none" if name == "gpus" else "can run")
+        return "; ".join(value) or ("none" if name in ("gpus", "extensions") else "can run")
     return "-" if value is None else str(value)
 
 
