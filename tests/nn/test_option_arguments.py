@@ -140,10 +140,10 @@ def test_an_option_that_makes_no_sense(name):
 
 
 @pytest.mark.parametrize("value", [1, 0, "False", None, np.True_], ids=repr)
-@pytest.mark.parametrize("flag", ["layer_norm", "learned_state", "residual", "reset_after"])
+@pytest.mark.parametrize("flag", ["layer_norm", "learned_state", "residual", "recompute", "reset_after"])
 def test_a_flag_is_true_or_false(flag, value):
     kinds = [GRU, GRUCell] if flag == "reset_after" else [*LAYERS, *CELLS]
-    for kind in kinds[:3] if flag == "residual" else kinds:
+    for kind in kinds[:3] if flag in ("residual", "recompute") else kinds:
         with pytest.raises(TypeError, match=f"{flag} should be of type bool, got: "):
             kind(3, 4, **{flag: value})
 
@@ -158,7 +158,7 @@ def test_a_flag_is_true_or_false(flag, value):
         *[
             (kind, {option: None})
             for kind in CELLS
-            for option in ("models", "residual", "backend", "num_layers")
+            for option in ("models", "residual", "recompute", "backend", "num_layers")
         ],
     ],
     ids=str,

@@ -35,6 +35,7 @@ STEADY = {
     "residual": {"residual": True, "num_layers": 2},
     "hidden_size per layer": {"hidden_size": [HIDDEN, HIDDEN - 1]},
     "models": {"models": MODELS},
+    "recompute": {"recompute": True},
     "bidirectional": {"bidirectional": True},
     "lengths and resets": {"lengths": True, "resets": True},
 }

@@ -41,6 +41,7 @@ class LayerOptions(Options, total=False):
     input_dropout: float | Sequence[float]
     residual: bool
     models: int | None
+    recompute: bool
     backend: str | None
 
 

@@ -67,6 +67,7 @@ class Layer(nn.Module):
         learned_state: bool = False,
         residual: bool = False,
         models: int | None = None,
+        recompute: bool = False,
         backend: str | None = None,
     ) -> None:
         super().__init__()
@@ -80,6 +81,7 @@ class Layer(nn.Module):
             layer_norm=layer_norm,
             learned_state=learned_state,
             residual=residual,
+            recompute=recompute,
         )
         check_proj_size(proj_size, min(self._sizes))
         check_rates(recurrent_dropout=recurrent_dropout, candidate_dropout=candidate_dropout)
@@ -110,6 +112,7 @@ class Layer(nn.Module):
         self.input_dropout = checked_input_dropout(input_dropout, self.num_layers)
         self.learned_state = learned_state
         self.residual = residual
+        self.recompute = recompute
         self.backend = backend
         self._set_models(models)
 
@@ -278,6 +281,7 @@ class Layer(nn.Module):
             learned_state=(self.learned_state, False),
             residual=(self.residual, False),
             models=(self.models, None),
+            recompute=(self.recompute, False),
             backend=(self.backend, None),
         )
 
@@ -349,7 +353,12 @@ class Layer(nn.Module):
         for reverse in self._reverses:
             given = self._given(layer, reverse, x, states, lengths, resets, training)
             output, *final = self.recurrence(
-                x, **given, variant=self._variant, reverse=reverse, backend=self.backend
+                x,
+                **given,
+                variant=self._variant,
+                reverse=reverse,
+                recompute=self.recompute,
+                backend=self.backend,
             )
             outputs.append(output)
             finals.append(tuple(final))

@@ -71,6 +71,8 @@ class LSTM(Layer):
         parameters, zero at first.
     residual: from the second layer on a layer's input is added to its output.
     models: K models in one call, each with its own parameters [K, ...]; see forward.
+    recompute: keep only the states for the backward pass, which computes the rest again: less
+        memory, more time.
     backend: the backend that forward must use, but under function transforms; None leaves the
         choice to dispatch.
 

@@ -33,6 +33,7 @@ LAYER_OPTIONS: dict[str, dict[str, Any]] = {
     "residual": {"residual": True},
     "hidden_size": {"growth": 1},
     "models": {"models": 2},
+    "recompute": {"recompute": True},
 }
 """Of layers; `growth` makes hidden_size a list, of sizes that grow by so much."""
 
