@@ -2,16 +2,24 @@
 PYTHON ?= $(shell for p in python3.11 python3; do $$p -c '' 2>/dev/null && echo $$p && break; done)
 WORKERS ?= 2
 BIN := .venv/bin
-INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt
+INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt \
+	--build-constraint constraints.txt --config-settings build-dir=build/core
+CMAKE := $(or $(shell command -v cmake),$(BIN)/cmake)
+CORE := CMakeLists.txt $(shell find csrc -type f -not -path 'csrc/tests/*')
 
-.PHONY: help setup demo check test bench docs clean
+# Where there is a compiler, a native core that does not build is an error and not an absence.
+ifneq ($(foreach compiler,$(CXX) c++ g++ clang++,$(shell command -v $(compiler))),)
+export GRUKIT_REQUIRE_NATIVE ?= 1
+endif
+
+.PHONY: help setup demo check test bench docs native wheel sanitize neon clean
 
 help: ## list the verbs
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' Makefile
 
 setup: .venv/.setup ## install grukit with every extra and the tools, into .venv
 
-demo: .venv/.demo ## train and show a weather forecast; writes ./demo
+demo: .venv/.native ## train and show a weather forecast; writes ./demo
 	$(BIN)/grukit demo
 
 check: .venv/.setup ## style, types and import layers, in under 30 seconds
@@ -20,7 +28,7 @@ check: .venv/.setup ## style, types and import layers, in under 30 seconds
 	$(BIN)/python tools/check_layers.py
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
-test: .venv/.setup ## all tests and docstring examples
+test: .venv/.setup .venv/.native ## all tests and docstring examples
 	$(BIN)/python -m pytest --numprocesses $(WORKERS)
 
 bench: .venv/.bench ## the layers beside other libraries, in about 12 minutes; writes docs/benchmarks
@@ -29,22 +37,46 @@ bench: .venv/.bench ## the layers beside other libraries, in about 12 minutes; w
 docs: .venv/.setup ## the documentation, into docs/_build/html
 	$(BIN)/sphinx-build --quiet --fresh-env --fail-on-warning --keep-going docs docs/_build/html
 
+native: .venv/.native ## build the native core again, where its sources have changed
+
+wheel: .venv/.setup ## the package with its native core, into dist
+	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation \
+		--config-settings build-dir=build/core --wheel-dir dist .
+
+sanitize: .venv/.setup ## the C++ tests under the sanitizers of addresses, undefined behaviour and threads
+	$(call cpp_tests,asan,-DGRUKIT_SANITIZE=address$(comma)undefined)
+	$(call cpp_tests,tsan,-DGRUKIT_SANITIZE=thread)
+
+neon: .venv/.setup ## the C++ tests for ARM, in qemu; needs g++-aarch64-linux-gnu and qemu-user
+	$(call cpp_tests,neon,--toolchain csrc/aarch64.cmake)
+
 clean: ## remove what the verbs have made
 	rm -rf .venv build dist demo docs/_build .pytest_cache .ruff_cache .hypothesis
+
+comma := ,
+define cpp_tests
+$(CMAKE) -S . -B build/$(1) -DGRUKIT_TESTS=ON $(2) >/dev/null
+$(CMAKE) --build build/$(1) --parallel $(WORKERS)
+$(dir $(CMAKE))ctest --test-dir build/$(1) --output-on-failure --no-tests=error
+endef
 
 # The demo needs little, so that a newcomer waits little; setup adds the rest.
 .venv/.demo: pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "grukit needs Python 3.11 or newer, found none; name one: make PYTHON=/path/to/python" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("grukit needs Python 3.11 or newer, got " + sys.version.split()[0] + "; name another: make PYTHON=/path/to/python")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.3"
 	$(INSTALL) --editable '.[forecast,plots,demo]'
 	@touch $@
 
 .venv/.setup: .venv/.demo
-	$(INSTALL) --editable '.[all]' --group test --group check --group docs
+	$(INSTALL) --editable '.[all]' --group test --group check --group docs $(if $(shell command -v cmake),,cmake)
 	@touch $@
 
 .venv/.bench: .venv/.setup
 	$(INSTALL) --group bench
+	@touch $@
+
+.venv/.native: .venv/.demo $(CORE)
+	$(INSTALL) --no-deps --editable .
 	@touch $@
