@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
 #if defined(__AVX512F__)
 #define GRUKIT_LANES 16
@@ -42,59 +43,39 @@ GRUKIT_INLINE Vector load(const float *from) {
 
 GRUKIT_INLINE void store(float *to, Vector v) { std::memcpy(to, &v, sizeof v); }
 
-// The first `count` lanes, the others zero; nothing else is read.
-GRUKIT_INLINE Vector load(const float *from, int64_t count) {
-  if (count >= LANES) return load(from);
-  float lanes[LANES] = {};
-  for (int64_t lane = 0; lane < count; ++lane) lanes[lane] = from[lane];
-  return load(lanes);
-}
-
-GRUKIT_INLINE void store(float *to, Vector v, int64_t count) {
-  if (count >= LANES) return store(to, v);
-  float lanes[LANES];
-  store(lanes, v);
-  for (int64_t lane = 0; lane < count; ++lane) to[lane] = lanes[lane];
-}
-
-GRUKIT_INLINE Vector load(const bfloat16 *from) {
-  Halves halves;
-  std::memcpy(&halves, from, sizeof halves);
-  return of_bits(__builtin_convertvector(halves, Integers) << 16);
-}
-
-// Rounded to nearest, ties to even; NaN stays NaN.
-GRUKIT_INLINE void store(bfloat16 *to, Vector v) {
+// The floats whose upper halves are v in bfloat16: rounded to nearest, ties to even; NaN stays NaN.
+GRUKIT_INLINE Integers round_to_upper(Vector v) {
   const Integers bits = bits_of(v);
-  const Integers rounded = bits + 0x7fff + ((bits >> 16) & 1);
-  const Integers chosen = v == v ? rounded : (bits | 0x400000);
-  const Halves halves = __builtin_convertvector((chosen >> 16) & 0xffff, Halves);
-  std::memcpy(to, &halves, sizeof halves);
+  return v == v ? bits + 0x7fff + ((bits >> 16) & 1) : bits | 0x400000;
 }
 
-GRUKIT_INLINE Vector load(const bfloat16 *from, int64_t count) {
-  if (count >= LANES) return load(from);
-  bfloat16 lanes[LANES] = {};
-  for (int64_t lane = 0; lane < count; ++lane) lanes[lane] = from[lane];
-  return load(lanes);
+}  // namespace grukit::GRUKIT_ISA
+
+// What compilers make less of in that notation, for each target:
+//   smaller(a, b), larger(a, b)  a < b ? a : b and a > b ? a : b; b where one is NaN
+//   load(from, count)            the first `count` >= 0 lanes, the others zero; reads nothing else
+//   store(to, v, count)          the first `count` >= 0 lanes; writes nothing else
+//   load(from), store(to, v)     of bfloat16, and both with a count
+#if defined(__AVX512F__)
+#include "simd/avx512.h"
+#elif defined(__AVX2__)
+#include "simd/avx2.h"
+#else
+#include "simd/generic.h"
+#endif
+
+namespace grukit::GRUKIT_ISA {
+
+template <int WIDTH, int... LANE>
+GRUKIT_INLINE Vector add_neighbours(Vector v, std::integer_sequence<int, LANE...> lanes) {
+  if constexpr (WIDTH > 0)
+    return add_neighbours<WIDTH / 2>(v + __builtin_shufflevector(v, v, (LANE ^ WIDTH)...), lanes);
+  return v;
 }
 
-GRUKIT_INLINE void store(bfloat16 *to, Vector v, int64_t count) {
-  if (count >= LANES) return store(to, v);
-  bfloat16 lanes[LANES];
-  store(lanes, v);
-  for (int64_t lane = 0; lane < count; ++lane) to[lane] = lanes[lane];
-}
-
-GRUKIT_INLINE Vector smaller(Vector a, Vector b) { return a < b ? a : b; }
-GRUKIT_INLINE Vector larger(Vector a, Vector b) { return a > b ? a : b; }
-
+// Halves are added to each other until one lane is left.
 GRUKIT_INLINE float sum(Vector v) {
-  float lanes[LANES];
-  store(lanes, v);
-  for (int64_t width = LANES / 2; width; width /= 2)
-    for (int64_t lane = 0; lane < width; ++lane) lanes[lane] += lanes[lane + width];
-  return lanes[0];
+  return add_neighbours<LANES / 2>(v, std::make_integer_sequence<int, LANES>())[0];
 }
 
 }  // namespace grukit::GRUKIT_ISA
