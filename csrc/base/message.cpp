@@ -20,10 +20,10 @@ grukit_status refuse(grukit_status status, const char *format, ...) {
 }
 
 void name_call(int64_t index) {
-  char about[sizeof text];
-  std::memcpy(about, text, sizeof text);
-  const int length = std::snprintf(text, sizeof text, "call %lld: ", static_cast<long long>(index));
-  std::snprintf(text + length, sizeof text - length, "%s", about);
+  char name[32];
+  const int length = std::snprintf(name, sizeof name, "call %lld: ", static_cast<long long>(index));
+  std::memmove(text + length, text, sizeof text - length - 1);
+  std::memcpy(text, name, length);
 }
 
 const char *message() { return text; }
