@@ -5,6 +5,7 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt \
 	--build-constraint constraints.txt --config-settings build-dir=build/core
 CMAKE := $(or $(shell command -v cmake),$(BIN)/cmake)
+GENERATOR := $(if $(shell command -v ninja),-G Ninja)
 CORE := CMakeLists.txt $(shell find csrc -type f -not -path 'csrc/tests/*')
 
 # Where there is a compiler, a native core that does not build is an error and not an absence.
@@ -55,7 +56,7 @@ clean: ## remove what the verbs have made
 
 comma := ,
 define cpp_tests
-$(CMAKE) -S . -B build/$(1) -DGRUKIT_TESTS=ON $(2) >/dev/null
+$(CMAKE) -S . -B build/$(1) -DGRUKIT_TESTS=ON $(GENERATOR) $(2) >/dev/null
 $(CMAKE) --build build/$(1) --parallel $(WORKERS)
 $(dir $(CMAKE))ctest --test-dir build/$(1) --output-on-failure --no-tests=error
 endef
