@@ -35,11 +35,11 @@ GRUKIT_INLINE void store(float *to, Vector v, int64_t count) {
 
 GRUKIT_INLINE Vector load(const bfloat16 *from) {
   const __m256i wide = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)from));
-  return _mm256_castsi256_ps(_mm256_slli_epi32(wide, 16));
+  return of_bits((Integers)wide << 16);
 }
 
 GRUKIT_INLINE void store(bfloat16 *to, Vector v) {
-  const __m256i wide = _mm256_srli_epi32((__m256i)round_to_upper(v), 16);
+  const __m256i wide = (__m256i)(round_to_upper(v) >> 16);
   const __m128i halves =
       _mm_packus_epi32(_mm256_castsi256_si128(wide), _mm256_extracti128_si256(wide, 1));
   _mm_storeu_si128((__m128i *)to, halves);

@@ -21,6 +21,7 @@ constexpr int64_t LANES = GRUKIT_LANES;
 
 typedef float Vector __attribute__((vector_size(GRUKIT_LANES * 4)));
 typedef int32_t Integers __attribute__((vector_size(GRUKIT_LANES * 4)));
+typedef uint32_t Unsigned __attribute__((vector_size(GRUKIT_LANES * 4)));
 typedef uint16_t Halves __attribute__((vector_size(GRUKIT_LANES * 2)));
 
 // bfloat16: the upper half of a float.
@@ -44,8 +45,8 @@ GRUKIT_INLINE Vector load(const float *from) {
 GRUKIT_INLINE void store(float *to, Vector v) { std::memcpy(to, &v, sizeof v); }
 
 // The floats whose upper halves are v in bfloat16: rounded to nearest, ties to even; NaN stays NaN.
-GRUKIT_INLINE Integers round_to_upper(Vector v) {
-  const Integers bits = bits_of(v);
+GRUKIT_INLINE Unsigned round_to_upper(Vector v) {
+  const Unsigned bits = (Unsigned)v;
   return v == v ? bits + 0x7fff + ((bits >> 16) & 1) : bits | 0x400000;
 }
 
