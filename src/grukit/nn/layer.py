@@ -32,6 +32,8 @@ from grukit.nn.arguments import (
 from grukit.nn.masks import drop_mask, zoneout_mask
 from grukit.nn.packing import run_packed
 from grukit.nn.states import StateForm, States, map_state
+from grukit.nn.streaming import Streams
+from grukit.ops.packed import forget_packed
 from grukit.ops.recurrence import Recurrence
 
 
@@ -115,6 +117,7 @@ class Layer(nn.Module):
         self.recompute = recompute
         self.backend = backend
         self._set_models(models)
+        self._streams = Streams()
 
         for layer, size in enumerate(self._sizes):
             shapes = parameters.shapes(
@@ -142,7 +145,12 @@ class Layer(nn.Module):
                 parameters.reset(self, self._names, size, _suffix(layer, reverse))
 
     def flatten_parameters(self) -> None:
-        """Nothing to do; here for code written for torch.nn."""
+        """Copy or pack the weights anew for inference, after a change that torch does not see.
+
+        Changes of single elements through `.data`, or from outside torch, are not seen.
+        """
+        self._streams.close()
+        forget_packed(self.parameters())
 
     @property
     def gates(self) -> int:
@@ -194,7 +202,6 @@ class Layer(nn.Module):
             return output[:, 0], map_state(final, lambda t: t[:, 0])
         return (output.transpose(-3, -2) if self.batch_first else output), final
 
-    @torch.no_grad()
     def step(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
         """One step of a stream: the output [B, H] and the state after it.
 
@@ -204,6 +211,11 @@ class Layer(nn.Module):
         As in eval mode, whatever the mode, and without a graph. Step by step this gives what
         ``forward`` gives for the sequence. Raises ParameterError if the layer is bidirectional.
         """
+        found = self._streams.step(self, x, state)
+        return self._step(x, state) if found is None else found
+
+    @torch.no_grad()
+    def _step(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         if self.bidirectional:
             raise ParameterError("step must be of a layer in one direction, got a bidirectional")
         self._check_layout(x, *((1, 2) if self.models is None else (2, 3)))

@@ -48,6 +48,8 @@ def why_not(call: Call) -> tuple[str, ...]:
         reasons.append(missing)
     if call.device != "cpu":
         reasons.append(f"it runs on a CPU, not on {call.device}")
+    if call.hidden_size < 1:
+        reasons.append("it needs at least one unit")
     if call.dtype not in DTYPES:
         reasons.append(f"it computes in float32 and bfloat16, not in {call.dtype}")
     return tuple(reasons)
@@ -57,7 +59,7 @@ def forward_many(
     cell: Cell, calls: Sequence[tuple[Arguments, str, bool, int]]
 ) -> list[tuple[Tensor, ...]]:
     """Output, final states and reserve of each call."""
-    encoded, results, held = b"", [], []
+    encoded_calls, results, held = b"", [], []
     for tensors, variant, reverse, save in calls:
         inputs = dense(tensors)
         output, h, c, reserve = made = _results(cell, inputs, save)
@@ -68,10 +70,10 @@ def forward_many(
             *_NO_GRADIENTS,
         )
         weights = packed_weights(tensors, values) if save == SAVE_NOTHING else None
-        encoded += clib.call(*values, 0 if weights is None else weights.address)
+        encoded_calls += clib.call(*values, 0 if weights is None else weights.address)
         results.append(made if cell.has_c else (output, h, reserve))
         held.append((inputs, weights))
-    clib.forward(encoded, len(results))
+    clib.forward(encoded_calls, len(results))
     return results
 
 
@@ -82,7 +84,7 @@ def backward_many(
     ],
 ) -> list[dict[str, Tensor]]:
     """The wanted gradients of each call, by name."""
-    encoded, results, held = b"", [], []
+    encoded_calls, results, held = b"", [], []
     for tensors, d_output, d_final, output, reserve, variant, reverse, save, wants in calls:
         inputs = dense(tensors)
         d_h, d_c = d_final if cell.has_c else (*d_final, None)
@@ -91,7 +93,7 @@ def backward_many(
             name: torch.empty_like(getattr(tensors, name), memory_format=torch.contiguous_format)
             for name in wants
         }
-        encoded += clib.call(
+        encoded_calls += clib.call(
             *numbers(cell, inputs, variant, reverse, save),
             *addresses(inputs),
             *addresses(given),
@@ -100,12 +102,18 @@ def backward_many(
         )
         results.append(found)
         held.append((inputs, given))
-    clib.backward(encoded, len(results))
+    clib.backward(encoded_calls, len(results))
     return results
 
 
+def encoded(cell: Cell, inputs: Arguments, variant: str) -> bytes:
+    """A call that has inputs alone."""
+    values = numbers(cell, inputs, variant, False, SAVE_NOTHING)
+    return clib.call(*values, *addresses(inputs), *_NO_RESULTS, *_NO_GRADIENTS, 0)
+
+
 def numbers(
-    cell: Cell, inputs: Arguments, variant: str, reverse: bool, save: int, threads: int = 0
+    cell: Cell, inputs: Arguments, variant: str, reverse: bool, save: int
 ) -> tuple[int, ...]:
     """The values of clib.NUMBERS."""
     x, w_hr = inputs.x, inputs.w_hr
@@ -123,7 +131,7 @@ def numbers(
         0 if w_hr is None else w_hr.shape[-2],
         reverse,
         save,
-        threads or torch.get_num_threads(),
+        torch.get_num_threads(),
         strides[0] if models else 0,
         strides[-3],
         strides[-2],
@@ -135,14 +143,17 @@ def numbers(
 def dense(tensors: Arguments) -> Arguments:
     """The tensors laid out plainly; of x the last axis alone has to be."""
     x, *others = tensors
-    if x.stride(-1) != 1 and x.shape[-1] > 1:
-        x = x.contiguous()
+    if (x.stride(-1) != 1 and x.shape[-1] > 1) or x.is_neg():
+        x = x.contiguous().resolve_neg()
     return Arguments(x, *contiguous(others))  # type: ignore[arg-type]
 
 
 def contiguous(tensors: Buffers) -> list[Tensor | None]:
-    """The tensors laid out plainly."""
-    return [t if t is None or t.is_contiguous() else t.contiguous() for t in tensors]
+    """The tensors laid out plainly, with the values that they stand for."""
+    return [
+        t if t is None or (t.is_contiguous() and not t.is_neg()) else t.contiguous().resolve_neg()
+        for t in tensors
+    ]
 
 
 def addresses(tensors: Iterable[Tensor | None]) -> list[int]:
@@ -163,4 +174,5 @@ def _results(
     )
 
 
+_NO_RESULTS = (0,) * len(clib.RESULTS)
 _NO_GRADIENTS = (0,) * (len(clib.COTANGENTS) + len(clib.GRADIENTS))

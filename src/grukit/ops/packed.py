@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -31,7 +31,7 @@ class Packed:
 
 
 class Sight:
-    """How a dense tensor looked, to be compared later without holding on to it.
+    """How a visible tensor looked, to be compared later without holding on to it.
 
     A change raises the version of a tensor, except one through `.data` or from outside torch. To
     see most of those, elements are compared: at least one of every row and column.
@@ -43,14 +43,20 @@ class Sight:
         self._elements = _elements(tensor)
         self._values = self._elements.tobytes()
 
-    def holds(self, tensor: Tensor) -> bool:
+    def holds(self, tensor: Tensor | None) -> bool:
         """Whether this is the tensor, as it was."""
         return (
-            self._reference() is tensor
+            tensor is not None
+            and self._reference() is tensor
             and tensor.data_ptr() == self._address
             and tensor._version == self._version
             and self._elements.tobytes() == self._values
         )
+
+
+def is_visible(tensor: Tensor) -> bool:
+    """Whether changes can be seen: the values lie one after the other, and there is a version."""
+    return tensor.is_contiguous() and not tensor.is_neg() and not tensor.is_inference()
 
 
 def packed_weights(tensors: Arguments, values: Sequence[int]) -> Packed | None:
@@ -67,7 +73,7 @@ def packed_weights(tensors: Arguments, values: Sequence[int]) -> Packed | None:
         _kept.pop(key, None)
     call = clib.call(*values, 0)
     size = clib.packed_bytes(call)
-    if not size or any(w.is_inference() or not w.is_contiguous() for w in weights):
+    if not size or not all(map(is_visible, weights)):
         return None
     sights = [Sight(weight, lambda _: _kept.pop(key, None)) for weight in weights]
     packed = Packed(call, size)
@@ -77,9 +83,12 @@ def packed_weights(tensors: Arguments, values: Sequence[int]) -> Packed | None:
     return packed
 
 
-def forget_packed() -> None:
-    """Pack all weights anew when they are next used."""
-    _kept.clear()
+def forget_packed(tensors: Iterable[Tensor]) -> None:
+    """Pack these weights anew when they are next used."""
+    gone = set(map(id, tensors))
+    for key in list(_kept):
+        if not gone.isdisjoint(key):
+            _kept.pop(key, None)
 
 
 _kept: dict[tuple[object, ...], tuple[Packed, list[Sight]]] = {}
@@ -91,7 +100,7 @@ def _elements(tensor: Tensor) -> np.ndarray:
     Every `step`th element in memory, with a step of at most a row, hits every row. If the step
     has no divisor in common with the row, it also comes by every column.
     """
-    *_, rows, columns = tensor.shape
+    rows, columns = tensor.shape[-2:] if tensor.dim() > 1 else (1, *tensor.shape)
     steps = (step for step in range(min(rows, columns), 1, -1) if math.gcd(step, columns) == 1)
     step, size = next(steps, 1), tensor.element_size()
     interface = {
