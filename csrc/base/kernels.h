@@ -29,6 +29,6 @@ namespace neon { extern const Kernels kernels; }
 // a later choice of kernels does not matter to it.
 struct grukit_stream {
   const grukit::Kernels *kernels = nullptr;
-  int64_t cell = 0;
+  int64_t cell = 0, dtype = 0;
   bool reads_x = false, has_states = false;  // x, the states have elements
 };

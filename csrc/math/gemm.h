@@ -1,0 +1,182 @@
+// Matrix products on packed weights.
+//
+// Every element is one sum in the order of k, each term added by one fused multiply-add, however
+// many rows there are and whoever computes them. So a result does not depend on the number of
+// threads nor on the other rows of a batch.
+#pragma once
+
+#include "simd/vector.h"
+
+namespace grukit::GRUKIT_ISA {
+
+// A tile of the result is held in registers: ROWS rows of PANEL columns.
+#if GRUKIT_LANES == 16
+constexpr int ROWS = 6, VECTORS = 4;
+#elif GRUKIT_LANES == 8
+constexpr int ROWS = 6, VECTORS = 2;
+#elif defined(__aarch64__)
+constexpr int ROWS = 5, VECTORS = 4;
+#else
+constexpr int ROWS = 4, VECTORS = 2;
+#endif
+constexpr int64_t PANEL = VECTORS * LANES;
+// Panels at once where there is one row, so that additions need not wait for each other.
+constexpr int ABREAST = 4;
+// So much of a panel stays in the first-level cache while the rows pass by.
+constexpr int64_t DEPTH = GRUKIT_LANES == 16 ? 128 : 256;
+
+constexpr int64_t round_up(int64_t value, int64_t to) { return (value + to - 1) / to * to; }
+GRUKIT_INLINE int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+GRUKIT_INLINE int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
+
+// [K, N] in panels of PANEL columns: [panel][k][column], columns past N are zero.
+struct Packed {
+  const float *values;
+  int64_t depth;    // K
+  int64_t columns;  // N
+
+  int64_t panels() const { return (columns + PANEL - 1) / PANEL; }
+  const float *panel(int64_t index) const { return values + index * depth * PANEL; }
+};
+
+constexpr int64_t packed_floats(int64_t depth, int64_t columns) {
+  return depth * round_up(columns, PANEL);
+}
+
+// What the result starts from.
+enum class From { zero, row, itself };
+
+// The left factor as rows: element (i, k) is rows[i][k].
+struct RowsOf {
+  const float *const *rows;
+  int64_t first;
+
+  RowsOf after(int64_t k) const { return {rows, first + k}; }
+  const float *row(int64_t i) const { return rows[i] + first; }
+  RowsOf from(int64_t i) const { return {rows + i, first}; }
+  static constexpr bool transposed = false;
+  int64_t stride() const { return 0; }
+};
+
+// The left factor transposed: element (i, k) is values[k * stride + i].
+struct ColumnsOf {
+  const float *values;
+  int64_t step;
+
+  ColumnsOf after(int64_t k) const { return {values + k * step, step}; }
+  const float *row(int64_t i) const { return values + i; }
+  ColumnsOf from(int64_t i) const { return {values + i, step}; }
+  static constexpr bool transposed = true;
+  int64_t stride() const { return step; }
+};
+
+template <int M, int P, class Left>
+static inline void tile(Left left, int64_t depth, const float *panel, int64_t panel_stride,
+                        const float *start, From from, float *const *result, int64_t column) {
+  Vector sums[M][P * VECTORS];
+#pragma GCC unroll 32
+  for (int m = 0; m < M; ++m)
+#pragma GCC unroll 32
+    for (int v = 0; v < P * VECTORS; ++v)
+      sums[m][v] = from == From::zero  ? Vector{}
+                   : from == From::row ? load(start + v * LANES)
+                                       : load(result[m] + column + v * LANES);
+  const float *rows[M];
+#pragma GCC unroll 32
+  for (int m = 0; m < M; ++m) rows[m] = left.row(m);
+  const int64_t stride = left.stride();
+  const float *base = rows[0];
+  for (int64_t k = 0; k < depth; ++k) {
+    Vector weights[P * VECTORS];
+#pragma GCC unroll 32
+    for (int p = 0; p < P; ++p)
+#pragma GCC unroll 32
+      for (int v = 0; v < VECTORS; ++v)
+        weights[p * VECTORS + v] = load(panel + p * panel_stride + k * PANEL + v * LANES);
+#pragma GCC unroll 32
+    for (int m = 0; m < M; ++m) {
+      const Vector value = set(Left::transposed ? base[m] : rows[m][k]);
+#pragma GCC unroll 32
+      for (int v = 0; v < P * VECTORS; ++v) sums[m][v] += value * weights[v];
+    }
+    if (Left::transposed) base += stride;
+  }
+#pragma GCC unroll 32
+  for (int m = 0; m < M; ++m)
+#pragma GCC unroll 32
+    for (int v = 0; v < P * VECTORS; ++v) store(result[m] + column + v * LANES, sums[m][v]);
+}
+
+template <int M, class Left>
+static void rows_of_tile(int64_t rows, Left left, int64_t depth, const float *panel,
+                         const float *start, From from, float *const *result, int64_t column) {
+  if constexpr (M > 0) {
+    if (rows == M)
+      return tile<M, 1>(left, depth, panel, 0, start, from, result, column);
+    rows_of_tile<M - 1>(rows, left, depth, panel, start, from, result, column);
+  }
+}
+
+// result[i][0 .. N) from the left factor times the panels first .. last - 1 of `right`. `start`
+// is a row of N (in whole panels) for From::row. Result rows have room for whole panels, unless
+// `exact`: then nothing past N is touched.
+template <class Left>
+[[gnu::noinline]] static void multiply(Left left, int64_t rows, const Packed &right, int64_t first, int64_t last,
+                     const float *start, From from, float *const *result, bool exact = false) {
+  const int64_t depth = right.depth;
+  const auto start_of = [&](int64_t panel) {
+    return from == From::row ? start + panel * PANEL : nullptr;
+  };
+  if (rows == 1 && !exact) {
+    int64_t panel = first;
+    for (; panel + ABREAST <= last; panel += ABREAST)
+      tile<1, ABREAST>(left, depth, right.panel(panel), depth * PANEL, start_of(panel), from,
+                       result, panel * PANEL);
+    if (last - panel == 3)
+      return tile<1, 3>(left, depth, right.panel(panel), depth * PANEL, start_of(panel), from,
+                        result, panel * PANEL);
+    if (last - panel == 2)
+      return tile<1, 2>(left, depth, right.panel(panel), depth * PANEL, start_of(panel), from,
+                        result, panel * PANEL);
+    first = panel;
+  }
+  // Tiles of nearly the same height: 8 rows are better as 4 and 4 than as 6 and 2.
+  const int64_t tiles = (rows + ROWS - 1) / ROWS;
+  for (int64_t panel = first; panel < last; ++panel) {
+    const int64_t column = panel * PANEL, width = least(PANEL, right.columns - column);
+    const bool edge = exact && width < PANEL;
+    const int64_t chunk = tiles > 1 ? DEPTH : most(depth, 1);
+    int64_t k = 0;
+    do {
+      const int64_t count = least(chunk, depth - k);
+      const From now = k ? From::itself : from;
+      const float *weights = right.panel(panel) + k * PANEL;
+      int64_t done = 0;
+      for (int64_t index = 0; index < tiles; ++index) {
+        const int64_t height = (rows - done) / (tiles - index);
+        const auto part = left.from(done).after(k);
+        if (!edge) {
+          rows_of_tile<ROWS>(height, part, count, weights, start_of(panel), now, result + done,
+                             column);
+        } else {
+          alignas(64) float room[ROWS][PANEL];
+          float *places[ROWS];
+          for (int64_t i = 0; i < height; ++i) {
+            places[i] = room[i] - column;
+            if (now == From::itself)
+              for (int64_t v = 0; v < PANEL; v += LANES)
+                store(room[i] + v, load(result[done + i] + column + v, most(width - v, 0)));
+          }
+          rows_of_tile<ROWS>(height, part, count, weights, start_of(panel), now, places, column);
+          for (int64_t i = 0; i < height; ++i)
+            for (int64_t v = 0; v < width; v += LANES)
+              store(result[done + i] + column + v, load(room[i] + v), width - v);
+        }
+        done += height;
+      }
+      k += chunk;
+    } while (k < depth);
+  }
+}
+
+}  // namespace grukit::GRUKIT_ISA

@@ -1,0 +1,52 @@
+// Threads and plan of a call, chosen once, from what it costs. The constants were measured; see
+// docs/explanation/native-core.md.
+#pragma once
+
+#include "rnn/common.h"
+
+namespace grukit::GRUKIT_ISA {
+
+// Below so many nanoseconds of work a second thread costs more than it brings.
+constexpr double WORTH_A_THREAD = 60e3;
+// A step worth dividing, with two meetings of the threads in it.
+constexpr double WORTH_MEETING = 1500;
+
+struct Costs {
+  double products, step, total;  // nanoseconds: over all steps at once, of one step, of all
+};
+
+template <class Cell>
+static Costs costs(const grukit_call &call, bool backward) {
+  const Sizes<Cell> s(call);
+  const double rows = static_cast<double>(s.time * s.batch), width = s.all.width();
+  const double multiply = LANES * 6, read = 80;  // multiplications and bytes in a nanosecond
+  const double recurrent = width * s.output, inputs = width * s.input;
+  Costs found;
+  found.products = rows * (backward ? 2 * inputs + recurrent : inputs) / multiply;
+  const double arithmetic = s.batch * recurrent / multiply, bytes = recurrent * 4 / read;
+  found.step = (arithmetic > bytes ? arithmetic : bytes) + s.batch * width * 1.5 / LANES + 80;
+  found.total = found.products + found.step * s.time;
+  return found;
+}
+
+struct Choice {
+  int64_t threads;
+  Plan plan;
+};
+
+template <class Cell>
+static Choice choose(const grukit_call &call, bool backward) {
+  const Costs cost = costs<Cell>(call, backward);
+  const int64_t threads = most(call.threads, 1);
+  if (threads == 1 || cost.total < WORTH_A_THREAD) return {1, Plan::rows};
+  if (call.batch >= 2 * threads) return {threads, Plan::rows};
+  const bool plain =
+      Cell::PRODUCTS == 1 && !call.gain_ih && !call.projected && !call.drop_h && !call.gain_c;
+  if (plain && cost.step > WORTH_MEETING && call.hidden >= PANEL * threads)
+    return {threads, Plan::units};
+  if (call.batch >= threads) return {threads, Plan::rows};
+  if (cost.products < WORTH_A_THREAD) return {1, Plan::rows};
+  return {threads, backward ? Plan::rows : Plan::ahead};
+}
+
+}  // namespace grukit::GRUKIT_ISA
