@@ -57,7 +57,7 @@ clean: ## remove what the verbs have made
 comma := ,
 define cpp_tests
 $(CMAKE) -S . -B build/$(1) -DGRUKIT_TESTS=ON $(GENERATOR) $(2) >/dev/null
-$(CMAKE) --build build/$(1) --parallel $(WORKERS)
+$(CMAKE) --build build/$(1) --target cpp_tests --parallel $(WORKERS)
 $(dir $(CMAKE))ctest --test-dir build/$(1) --output-on-failure --no-tests=error
 endef
 

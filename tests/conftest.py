@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import random
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import hypothesis
@@ -15,6 +19,8 @@ from grukit.core import env
 
 # Read when torch is first imported: parallel workers must not fight for the cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+BUILD = Path(__file__).parents[1] / "build"
 
 hypothesis.settings.register_profile(
     "grukit", deadline=None, derandomize=True, print_blob=True, database=None
@@ -40,3 +46,17 @@ def data_folder() -> Path:
     if not folder.is_dir():
         pytest.fail(f"GRUKIT_DATA must name a folder, got {str(folder)!r}")
     return folder
+
+
+@pytest.fixture(scope="session")
+def building() -> Callable[[], AbstractContextManager[None]]:
+    """A lock on the folder build, in which workers must not compile at the same time."""
+
+    @contextlib.contextmanager
+    def lock() -> Iterator[None]:
+        BUILD.mkdir(exist_ok=True)
+        with (BUILD / "lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    return lock

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import importlib.util
 import json
 import os
@@ -68,16 +67,11 @@ def make_wheel(folder: Path, *options: str, **environment: str) -> Path:
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory):
+def wheel(tmp_path_factory, building):
     """The wheel, from objects that make has compiled already, if it has."""
-    (ROOT / "build").mkdir(exist_ok=True)
-    with (ROOT / "build" / "wheel.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        return make_wheel(
-            tmp_path_factory.mktemp("wheel"),
-            *("--config-settings", f"build-dir={ROOT / 'build' / 'core'}"),
-            GRUKIT_REQUIRE_NATIVE="1",
-        )
+    options = ("--config-settings", f"build-dir={ROOT / 'build' / 'core'}")
+    with building():
+        return make_wheel(tmp_path_factory.mktemp("wheel"), *options, GRUKIT_REQUIRE_NATIVE="1")
 
 
 @pytest.fixture(scope="module")
