@@ -21,7 +21,8 @@ GRUKIT_INLINE Vector larger(Vector a, Vector b) { return a > b ? a : b; }
 GRUKIT_INLINE Vector load(const bfloat16 *from) {
   Halves halves;
   std::memcpy(&halves, from, sizeof halves);
-  return of_bits(__builtin_convertvector(halves, Integers) << 16);
+  // Sixteen zeros below each half, in the byte order of every target that there is.
+  return (Vector)__builtin_shufflevector(Halves{}, halves, 0, 4, 1, 5, 2, 6, 3, 7);
 }
 
 GRUKIT_INLINE void store(bfloat16 *to, Vector v) {
