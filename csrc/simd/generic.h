@@ -21,7 +21,7 @@ GRUKIT_INLINE Vector larger(Vector a, Vector b) { return a > b ? a : b; }
 GRUKIT_INLINE Vector load(const bfloat16 *from) {
   Halves halves;
   std::memcpy(&halves, from, sizeof halves);
-  // Sixteen zeros below each half, in the byte order of every target that there is.
+  // Sixteen zero bits below each half; all targets are little-endian.
   return (Vector)__builtin_shufflevector(Halves{}, halves, 0, 4, 1, 5, 2, 6, 3, 7);
 }
 
