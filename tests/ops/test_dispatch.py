@@ -143,7 +143,7 @@ def test_forward_and_backward_run_on_the_backend_chosen(op, monkeypatch):
 
     call = differentiate(3, None)
     assert ran == ["second forward", "second backward"]
-    assert asked == [call, call]
+    assert asked == [call]
     ran.clear()
     with pytest.raises(BackendError, match="backend 'first' cannot run this call: odd"):
         differentiate(3, "first")

@@ -18,7 +18,7 @@ from op_calls import (
 )
 from torch.autograd import forward_ad, gradcheck, gradgradcheck
 
-from grukit.ops.contract import SAVE_ALL, slots
+from grukit.ops.contract import SAVE_ALL, SAVE_NOTHING, slots
 from grukit.ops.sequence import definition
 from grukit.testing.backends import Case
 from grukit.testing.gradients import random_like
@@ -253,6 +253,20 @@ def test_inference_holds_no_memory_from_one_call_to_the_next(op):
     reserve = torch.ops.grukit.__getattr__(op)(*tensors, case.variant, False, SAVE_ALL, None)[-1]
     saved = run(case, tensors)[0].grad_fn.saved_tensors
     assert reserve.shape in [t.shape for t in saved if t is not None]
+
+
+@each_op
+def test_an_op_that_saved_nothing_has_its_gradients_from_the_definition(op):
+    case = everything(op, **SMALL)
+
+    def of(save):
+        tensors = with_leaves(case)
+        raw = getattr(torch.ops.grukit, op)
+        output, *_ = raw(*tensors, case.variant, False, save, None)
+        return torch.autograd.grad(output.sum(), [tensors.x, tensors.w_hh])
+
+    for one, other in zip(of(SAVE_NOTHING), of(SAVE_ALL), strict=True):
+        torch.testing.assert_close(one, other)
 
 
 @no_script_warning

@@ -240,6 +240,8 @@ def _check_shapes(cell: Cell, tensors: Arguments) -> None:
             name.startswith("keep") and tensor.shape == (1, 1, 1)
         ):
             raise ParameterError(must_be(name, f"of shape {[*models, *shape]}", list(tensor.shape)))
+        if tensor.device != tensors.x.device:
+            raise ParameterError(must_be(f"device of {name}", f"{tensors.x.device}", tensor.device))
         dtype = dtypes.get(name, tensors.x.dtype)
         if tensor.dtype != dtype:
             raise ParameterError(must_be(f"dtype of {name}", f"{dtype}", tensor.dtype))

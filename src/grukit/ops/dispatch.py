@@ -26,8 +26,8 @@ class Backend:
             -> the gradients by name, of those in `wants` and no others
 
     `tensors` are Arguments, `save` is what the forward was told, `d_final` the gradients of the
-    final states, `wants` names of arguments that are there and have gradients, at least one, in
-    their order. No result is a view of an argument.
+    final states, `wants` names of arguments that are there and have gradients, in their order. No
+    result is a view of an argument.
 
     `forward_many` and `backward_many` are optional. They take a list of such calls that do not
     depend on each other, say the two directions of a layer, each a tuple of the arguments above,
@@ -62,6 +62,28 @@ def choose(call: Any, backends: Sequence[Backend], wish: str | None = None) -> B
             return backend
     names = ", ".join(repr(backend.name) for backend in backends)
     raise BackendError(must_be("the backend", f"one of {names}", name))
+
+
+def run_forward(backends: Sequence[Backend], calls: Sequence[tuple[Any, ...]]) -> list[Any]:
+    """The results of independent calls, each by its backend: together if one can run them so."""
+    many = _shared(backends, "forward_many")
+    if many is not None:
+        return many(calls)
+    return [backend.forward(*call) for backend, call in zip(backends, calls, strict=True)]
+
+
+def run_backward(backends: Sequence[Backend], calls: Sequence[tuple[Any, ...]]) -> list[Any]:
+    """The same of the backward."""
+    many = _shared(backends, "backward_many")
+    if many is not None:
+        return many(calls)
+    return [backend.backward(*call) for backend, call in zip(backends, calls, strict=True)]
+
+
+def _shared(backends: Sequence[Backend], name: str) -> Callable[[Any], list[Any]] | None:
+    first = backends[0]
+    together = len(backends) > 1 and all(backend is first for backend in backends)
+    return getattr(first, name) if together else None
 
 
 def explain(call: Any, backends: Sequence[Backend]) -> str:

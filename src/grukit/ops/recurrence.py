@@ -1,8 +1,4 @@
-"""A cell as one library op for a whole sequence, with its backward as a second op.
-
-Two ops, since autograd does not work inside an op's body. The backward op takes its own
-derivative from the definition, which gives every higher order.
-"""
+"""A cell over a sequence, as it is called: by its definition, its library op or a backend."""
 
 from __future__ import annotations
 
@@ -13,30 +9,32 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from grukit.ops import sequence
+from grukit.ops import library, sequence
 from grukit.ops.backward import backward
 from grukit.ops.cell import Cell
 from grukit.ops.contract import (
     DIFFERENTIABLE,
     FLOATS,
-    NAMES,
     SAVE_ALL,
     SAVE_NOTHING,
     SAVE_STATES,
     Arguments,
     Call,
     check_call,
-    compute_dtype,
-    output_size,
-    reserve_shape,
 )
-from grukit.ops.dispatch import Backend, choose
-from grukit.ops.transforms import autocast_arguments, autocast_off, needs_definition
+from grukit.ops.dispatch import Backend, choose, explain
+from grukit.ops.eager import Plan, run, track
+from grukit.ops.transforms import (
+    autocast_arguments,
+    autocast_dtype,
+    autocast_off,
+    needs_definition,
+    needs_op,
+)
 
-COUNT = len(NAMES)
-_TENSORS = ", ".join(
-    f"Tensor{'?' if name in Arguments._field_defaults else ''} {name}" for name in NAMES
-)
+MASKS = slice(DIFFERENTIABLE, FLOATS)
+REMEMBERED = 1024
+"""So many kinds of call are remembered at most, by shapes."""
 
 
 class Recurrence:
@@ -55,8 +53,9 @@ class Recurrence:
     def __init__(self, cell: Cell, backends: tuple[Backend, ...] = ()) -> None:
         self.cell = cell
         self.backends = (*backends, _reference(cell))
-        self._forward = _register_forward(self)
-        self._backward = None if cell.backward is None else _register_backward(self)
+        self._known: dict[tuple[Any, ...], Call] = {}
+        self.forward_op = library.register_forward(self)
+        self.backward_op = None if cell.backward is None else library.register_backward(self)
 
     def __call__(
         self,
@@ -67,14 +66,47 @@ class Recurrence:
         backend: str | None = None,
         **named: Tensor | None,
     ) -> tuple[Tensor, ...]:
-        call, variant = self._checked(Arguments(*tensors, **named), variant)  # type: ignore[arg-type]
-        with autocast_off(call.x.device):
-            if needs_definition(*call[:FLOATS]) or _tracked(call[DIFFERENTIABLE:FLOATS]):
-                return sequence.definition(self.cell, call, variant, reverse)
-            save = SAVE_NOTHING
-            if self._backward is not None and _tracked(call[:DIFFERENTIABLE]):
-                save = SAVE_STATES if recompute else SAVE_ALL
-            return self._forward(*call, variant, reverse, save, backend)[:-1]
+        call = Arguments(*tensors, **named), reverse  # type: ignore[arg-type]
+        return self.together([call], variant=variant, recompute=recompute, backend=backend)[0]
+
+    def together(
+        self,
+        calls: Sequence[tuple[Arguments, bool]],
+        *,
+        variant: str | None = None,
+        recompute: bool = False,
+        backend: str | None = None,
+    ) -> list[tuple[Tensor, ...]]:
+        """The results of calls that do not depend on each other, as if each ran alone.
+
+        calls: for each the tensors, and whether time runs in reverse. A backend may run them side
+        by side.
+        """
+        variant = self._variant(variant)
+        ways = [(variant, reverse) for _, reverse in calls]
+        arguments = [_cast(tensors) for tensors, _ in calls]
+        flat = [tensor for tensors in arguments for tensor in tensors]
+        tracked = _tracked(flat)
+        save = self._save(tracked, recompute)
+        with autocast_off(arguments[0].x.device):
+            if needs_definition() or (tracked and any(_tracked(t[MASKS]) for t in arguments)):
+                self._check(arguments, variant)
+                return [
+                    sequence.definition(self.cell, tensors, *way)
+                    for tensors, way in zip(arguments, ways, strict=True)
+                ]
+            if needs_op(flat):
+                self._check(arguments, variant)
+                return [
+                    self.forward_op(*tensors, *way, save, backend)[:-1]
+                    for tensors, way in zip(arguments, ways, strict=True)
+                ]
+            backends = [
+                choose(self._facts(tensors, *way, save), self.backends, backend)
+                for tensors, way in zip(arguments, ways, strict=True)
+            ]
+            plan = Plan(self, backends, ways, save, backend)
+            return track(plan, arguments) if tracked else run(plan, arguments)
 
     def step(
         self,
@@ -83,10 +115,9 @@ class Recurrence:
         **named: Tensor | None,
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Output and states after one step, for x [B, I]; unchecked, for streams."""
-        call = Arguments(*tensors, **named)  # type: ignore[arg-type]
-        call = Arguments(*autocast_arguments(*call[:FLOATS]))  # type: ignore[arg-type]
+        call = _cast(Arguments(*tensors, **named))  # type: ignore[arg-type]
         dtype, call = call.x.dtype, call.computed()
-        variant = next(iter(self.cell.variants)) if variant is None else variant
+        variant = self._variant(variant)
         with autocast_off(call.x.device):
             output, states = sequence.one_step(self.cell, call, variant)
         if output.dtype != dtype:
@@ -101,16 +132,65 @@ class Recurrence:
         **named: Tensor | None,
     ) -> dict[str, Tensor]:
         """What the cell keeps of every step, and its states h and c, [T, B, H] each."""
-        call, variant = self._checked(Arguments(*tensors, **named), variant)  # type: ignore[arg-type]
+        variant = self._variant(variant)
+        call = _cast(Arguments(*tensors, **named))  # type: ignore[arg-type]
+        self._check([call], variant)
         with autocast_off(call.x.device):
             return sequence.trace(self.cell, call, variant, reverse)
 
-    def _checked(self, tensors: Arguments, variant: str | None) -> tuple[Arguments, str]:
-        floats = autocast_arguments(*tensors[:FLOATS])  # type: ignore[arg-type]
-        tensors = Arguments(*floats, *tensors[FLOATS:])
-        variant = next(iter(self.cell.variants)) if variant is None else variant
-        check_call(self.cell, tensors, variant)
-        return tensors, variant
+    def explain(
+        self,
+        *tensors: Tensor | None,
+        variant: str | None = None,
+        reverse: bool = False,
+        recompute: bool = False,
+        **named: Tensor | None,
+    ) -> str:
+        """A line per backend for such a call: that it can run it, or why not. Runs nothing."""
+        variant = self._variant(variant)
+        call = _cast(Arguments(*tensors, **named))  # type: ignore[arg-type]
+        self._check([call], variant)
+        save = self._save(_tracked(call), recompute)
+        facts = Call.of(self.cell, call, variant=variant, reverse=reverse, save=save)
+        return explain(facts, self.backends)
+
+    def _variant(self, variant: str | None) -> str:
+        return next(iter(self.cell.variants)) if variant is None else variant
+
+    def _save(self, tracked: bool, recompute: bool) -> int:
+        if not tracked or self.backward_op is None:
+            return SAVE_NOTHING
+        return SAVE_STATES if recompute else SAVE_ALL
+
+    def _check(self, calls: Sequence[Arguments], variant: str) -> None:
+        for tensors in calls:
+            check_call(self.cell, tensors, variant)
+
+    def _facts(self, tensors: Arguments, variant: str, reverse: bool, save: int) -> Call:
+        """The facts about a call after its check, both remembered: most calls are like another."""
+        looks = [None if t is None else (t.shape, t.dtype, t.device) for t in tensors]
+        key = (variant, reverse, save, *looks)
+        facts = self._known.get(key)
+        if facts is None:
+            check_call(self.cell, tensors, variant)
+            if len(self._known) >= REMEMBERED:
+                self._known.clear()
+            facts = Call.of(self.cell, tensors, variant=variant, reverse=reverse, save=save)
+            self._known[key] = facts
+        return facts
+
+
+def _cast(tensors: Arguments) -> Arguments:
+    """The tensors as autocast asks for them."""
+    if autocast_dtype(tensors.x) is None:
+        return tensors
+    floats = autocast_arguments(*tensors[:FLOATS])  # type: ignore[arg-type]
+    return Arguments(*floats, *tensors[FLOATS:])
+
+
+def _tracked(tensors: Sequence[Tensor | None]) -> bool:
+    """Whether autograd follows one of them."""
+    return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
 
 
 def _reference(cell: Cell) -> Backend:
@@ -120,185 +200,3 @@ def _reference(cell: Cell) -> Backend:
         forward=functools.partial(sequence.forward, cell),
         backward=functools.partial(backward, cell),
     )
-
-
-def _register_forward(recurrence: Recurrence) -> Any:
-    cell = recurrence.cell
-    results = ", ".join(["Tensor"] * (3 + cell.has_c))
-    schema = f"({_TENSORS}, str variant, bool reverse, int save, str? backend) -> ({results})"
-
-    def run(*arguments: Any) -> tuple[Tensor, ...]:
-        tensors, variant, reverse, save, wish = _parts(arguments)
-        call = Call.of(cell, tensors, variant=variant, reverse=reverse, save=save)
-        chosen = choose(call, recurrence.backends, wish)
-        return chosen.forward(tensors, variant, reverse, save)
-
-    def fake(*arguments: Any) -> tuple[Tensor, ...]:
-        tensors, _, _, save, _ = _parts(arguments)
-        x, states = tensors.x, [t for t in (tensors.h0, tensors.c0) if t is not None]
-        return (
-            x.new_empty((*x.shape[:-1], output_size(cell, tensors))),
-            *(x.new_empty(state.shape) for state in states),
-            x.new_empty(reserve_shape(cell, tensors, save), dtype=compute_dtype(x.dtype)),
-        )
-
-    def keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-        tensors, ctx.variant, ctx.reverse, ctx.save, ctx.backend = _parts(inputs)
-        ctx.save_for_backward(*tensors, output[0], output[-1])
-        ctx.mark_non_differentiable(output[-1])
-        # Else zeros as large as the reserve would be made for its gradient.
-        ctx.set_materialize_grads(False)
-
-    def differentiate(ctx: Any, *cotangents: Tensor | None) -> tuple[Any, ...]:
-        *saved, output, reserve = ctx.saved_tensors
-        tensors = Arguments(*saved)
-        results = [t for t in (output, tensors.h0, tensors.c0) if t is not None]
-        seeds = [
-            torch.zeros_like(result) if d is None else d
-            for d, result in zip(cotangents, results, strict=False)
-        ]
-        if recurrence._backward is None or needs_definition(*seeds):
-            found = _by_definition(cell, tensors, seeds, ctx)
-        else:
-            d_output, d_h, *d_c = seeds
-            wants = list(ctx.needs_input_grad[:DIFFERENTIABLE])
-            with autocast_off(d_output.device):
-                results = recurrence._backward(
-                    d_output,
-                    d_h,
-                    d_c[0] if d_c else None,
-                    *tensors,
-                    output,
-                    reserve,
-                    ctx.variant,
-                    ctx.reverse,
-                    ctx.save,
-                    wants,
-                    ctx.backend,
-                )
-            found = dict(zip(_names(wants), results, strict=True))
-        return (*(found.get(name) for name in NAMES), *([None] * 4))
-
-    op = torch.library.custom_op(f"grukit::{cell.name}", run, mutates_args=(), schema=schema)
-    op.register_fake(fake)
-    op.register_autograd(differentiate, setup_context=keep)
-    return op
-
-
-def _register_backward(recurrence: Recurrence) -> Any:
-    cell = recurrence.cell
-    schema = (
-        f"(Tensor d_output, Tensor d_h, Tensor? d_c, {_TENSORS}, Tensor output, Tensor reserve, "
-        "str variant, bool reverse, int save, bool[] wants, str? backend) -> Tensor[]"
-    )
-
-    def run(d_output: Tensor, d_h: Tensor, d_c: Tensor | None, *arguments: Any) -> list[Tensor]:
-        tensors, output, reserve, variant, reverse, save, wants, wish = _parts(arguments)
-        call = Call.of(cell, tensors, variant=variant, reverse=reverse, save=save)
-        d_final, names = ((d_h,) if d_c is None else (d_h, d_c)), _names(wants)
-        found = choose(call, recurrence.backends, wish).backward(
-            tensors, d_output, d_final, output, reserve, variant, reverse, save, names
-        )
-        return [found[name] for name in names]
-
-    def fake(d_output: Tensor, d_h: Tensor, d_c: Tensor | None, *arguments: Any) -> list[Tensor]:
-        tensors, *_, wants, _ = _parts(arguments)
-        return [
-            torch.empty_like(getattr(tensors, name), memory_format=torch.contiguous_format)
-            for name in _names(wants)
-        ]
-
-    def keep(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
-        tensors, _, _, ctx.variant, ctx.reverse, _, ctx.wants, _ = _parts(inputs[3:])
-        ctx.save_for_backward(*inputs[:3], *tensors)
-
-    def differentiate(ctx: Any, cotangents: list[Tensor]) -> tuple[Any, ...]:
-        """The vector-Jacobian product of the backward op, through the definition."""
-        seeds = list(ctx.saved_tensors[:3])
-        tensors = Arguments(*ctx.saved_tensors[3:])
-        names = _names(ctx.wants)
-        graph_goes_on = torch.is_grad_enabled()
-        with torch.enable_grad(), autocast_off(tensors.x.device):
-            inputs = _inputs(tensors, graph_goes_on)
-            seeds = [_alias(t, graph_goes_on) for t in seeds if t is not None]
-            outputs = sequence.definition(
-                cell, tensors._replace(**inputs), ctx.variant, ctx.reverse
-            )
-            first = torch.autograd.grad(
-                outputs,
-                [inputs[name] for name in names],
-                seeds,
-                create_graph=True,
-                allow_unused=True,
-                materialize_grads=True,
-            )
-            pairs = [pair for pair in zip(first, cotangents, strict=True) if pair[0].requires_grad]
-            targets = [*seeds, *inputs.values()]
-            if pairs:
-                second = torch.autograd.grad(
-                    [gradient for gradient, _ in pairs],
-                    targets,
-                    [cotangent for _, cotangent in pairs],
-                    create_graph=graph_goes_on,
-                    allow_unused=True,
-                    materialize_grads=True,
-                )
-            else:
-                second = [torch.zeros_like(t) for t in targets]
-        of_seeds = [*second[: len(seeds)], *([None] * (3 - len(seeds)))]
-        found = dict(zip(inputs, second[len(seeds) :], strict=True))
-        return (*of_seeds, *(found.get(name) for name in NAMES), *([None] * 7))
-
-    op = torch.library.custom_op(
-        f"grukit::{cell.name}_backward", run, mutates_args=(), schema=schema
-    )
-    op.register_fake(fake)
-    op.register_autograd(differentiate, setup_context=keep)
-    return op
-
-
-def _parts(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The tensors of a call as Arguments, and what follows them."""
-    return (Arguments(*arguments[:COUNT]), *arguments[COUNT:])
-
-
-def _names(wants: Sequence[bool]) -> list[str]:
-    """The names of the arguments of which gradients are wanted."""
-    return [name for name, wanted in zip(NAMES[:DIFFERENTIABLE], wants, strict=True) if wanted]
-
-
-def _inputs(tensors: Arguments, graph_goes_on: bool) -> dict[str, Tensor]:
-    """Aliases of the arguments that have gradients, by name."""
-    there = zip(NAMES[:DIFFERENTIABLE], tensors, strict=False)
-    return {name: _alias(t, graph_goes_on) for name, t in there if t is not None}
-
-
-def _tracked(tensors: tuple[Tensor | None, ...]) -> bool:
-    """Whether autograd follows one of them."""
-    return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
-
-
-def _by_definition(
-    cell: Cell, tensors: Arguments, cotangents: list[Tensor], ctx: Any
-) -> dict[str, Tensor]:
-    """The gradients through the definition, by name."""
-    graph_goes_on = torch.is_grad_enabled()
-    with torch.enable_grad(), autocast_off(cotangents[0].device):
-        inputs = _inputs(tensors, graph_goes_on)
-        outputs = sequence.definition(cell, tensors._replace(**inputs), ctx.variant, ctx.reverse)
-        found = torch.autograd.grad(
-            outputs,
-            list(inputs.values()),
-            cotangents,
-            create_graph=graph_goes_on,
-            allow_unused=True,
-            materialize_grads=True,
-        )
-    return dict(zip(inputs, found, strict=True))
-
-
-def _alias(tensor: Tensor, graph_goes_on: bool) -> Tensor:
-    """The same values, so that a gradient stops here and not further back."""
-    if tensor.requires_grad and graph_goes_on:
-        return tensor.view_as(tensor)
-    return tensor.detach().requires_grad_()

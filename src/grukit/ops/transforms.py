@@ -8,17 +8,19 @@ So do the batched cotangents of torch.autograd.grad, which are tensors of an old
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch._C._functorch import is_legacy_batchedtensor
+from torch._C import _get_tracing_state, _len_torch_dispatch_stack, _len_torch_function_stack
 from torch.autograd import forward_ad
 
+_PLAIN = frozenset({Tensor, torch.nn.Parameter, type(None)})
 
-def needs_definition(*tensors: Tensor | None) -> bool:
-    """Whether a call on `tensors` must take the definition instead of the library op.
+
+def needs_definition() -> bool:
+    """Whether a call must take the definition instead of a library op or a backend.
 
     So it is inside torch.compile too, where otherwise everything stays one op. The level of
     dual numbers is asked, not the tensors, since those that torch.compile traces with have lost
@@ -26,9 +28,29 @@ def needs_definition(*tensors: Tensor | None) -> bool:
     """
     if torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
         return True
-    if torch.compiler.is_compiling():
-        return False
-    return any(tensor is not None and is_legacy_batchedtensor(tensor) for tensor in tensors)
+    return not torch.compiler.is_compiling() and _in_older_vmap()
+
+
+def needs_op(tensors: Sequence[Tensor | None]) -> bool:
+    """Whether a call on `tensors` must be one library op, since someone looks on.
+
+    That is torch.compile, torch.export or torch.jit.trace, a dispatch or function mode, such as
+    fake tensors, make_fx and counters of flops, a subclass of Tensor, or a tensor without data.
+    Elsewhere nothing is lost where a backend is called directly, which is quicker.
+    """
+    return (
+        torch.compiler.is_compiling()
+        or _len_torch_dispatch_stack() > 0
+        or _len_torch_function_stack() > 0
+        or _get_tracing_state() is not None
+        or not _PLAIN.issuperset(map(type, tensors))
+        or any(t is not None and t.is_meta for t in tensors)
+    )
+
+
+def _in_older_vmap() -> bool:
+    """Whether torch.autograd.grad maps over cotangents (is_grads_batched)."""
+    return torch._C._dispatch_tls_is_dispatch_key_included("VmapMode")
 
 
 def autocast_dtype(tensor: Tensor) -> torch.dtype | None:
@@ -47,14 +69,12 @@ def autocast_arguments(x: Tensor, *others: Tensor | None) -> tuple[Any, ...]:
     return tuple(None if tensor is None else tensor.to(dtype) for tensor in (x, *others))
 
 
-@contextlib.contextmanager
-def autocast_off(device: torch.device) -> Iterator[None]:
+def autocast_off(device: torch.device) -> contextlib.AbstractContextManager[Any]:
     """Keep autocast out of an op that has already taken its casts.
 
     Does nothing where autocast is off, so that an exported program holds no trace of it.
     """
-    if device.type == "meta" or not torch.is_autocast_enabled(device.type):
-        yield
-        return
-    with torch.autocast(device.type, enabled=False):
-        yield
+    kind = device.type
+    if kind == "meta" or not torch.is_autocast_enabled(kind):
+        return contextlib.nullcontext()
+    return torch.autocast(kind, enabled=False)
