@@ -1,8 +1,8 @@
 // Matrix products on packed weights.
 //
-// Every element is one sum in the order of k, each term added by one fused multiply-add, however
-// many rows there are and whoever computes them. So a result does not depend on the number of
-// threads nor on the other rows of a batch.
+// Every element is one sum in the order of k, each term added by one instruction, however many
+// rows there are and whoever computes them. So a result does not depend on the number of threads
+// nor on the other rows of a batch.
 #pragma once
 
 #include "simd/vector.h"
@@ -29,10 +29,58 @@ constexpr int64_t round_up(int64_t value, int64_t to) { return (value + to - 1) 
 GRUKIT_INLINE int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 GRUKIT_INLINE int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
 
+// What a word of 32 bits in a row and in a panel holds, and how their product adds up. Words of
+// all kinds travel as float and are never computed with as such, but by Floats.
+struct Floats {
+  using Sum = Vector;
+  GRUKIT_INLINE Vector everywhere(const float *word) { return set(*word); }
+  GRUKIT_INLINE Vector add(Vector sum, Vector row, Vector weights) { return sum + row * weights; }
+};
+
+struct Words {
+  GRUKIT_INLINE Vector everywhere(const float *word) {
+    int32_t bits;
+    std::memcpy(&bits, word, sizeof bits);
+    return of_bits(bits - Integers{});
+  }
+};
+
+#if GRUKIT_LANES == 16
+// Two bfloat16 each. The instructions stand as text since the rest of this file must run on CPUs
+// that have only the foundation of AVX-512.
+struct Pairs : Words {
+  using Sum = Vector;
+  GRUKIT_INLINE Vector add(Vector sum, Vector row, Vector weights) {
+    asm("vdpbf16ps %2, %1, %0" : "+v"(sum) : "v"(row), "v"(weights));
+    return sum;
+  }
+};
+
+// Four int8 each: of a row unsigned, of weights signed.
+struct Quads : Words {
+  using Sum = Integers;
+  GRUKIT_INLINE Integers add(Integers sum, Vector row, Vector weights) {
+    asm("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(row), "v"(weights));
+    return sum;
+  }
+};
+#endif
+
+// The same for any CPU.
+struct PlainQuads : Words {
+  using Sum = Integers;
+  GRUKIT_INLINE Integers add(Integers sum, Vector row, Vector weights) {
+    const Integers left = bits_of(row), right = bits_of(weights);
+    for (int byte = 0; byte < 4; ++byte)
+      sum += (left >> 8 * byte & 255) * (right << (24 - 8 * byte) >> 24);
+    return sum;
+  }
+};
+
 // [K, N] in panels of PANEL columns: [panel][k][column], columns past N are zero.
 struct Packed {
   const float *values;
-  int64_t depth;    // K
+  int64_t depth;    // K, in words
   int64_t columns;  // N
 
   int64_t panels() const { return (columns + PANEL - 1) / PANEL; }
@@ -70,17 +118,18 @@ struct ColumnsOf {
   int64_t stride() const { return step; }
 };
 
-template <int M, int P, class Left>
+template <class Kind, int M, int P, class Left>
 static inline void tile(Left left, int64_t depth, const float *panel, int64_t panel_stride,
                         const float *start, From from, float *const *result, int64_t column) {
-  Vector sums[M][P * VECTORS];
+  using Sum = typename Kind::Sum;
+  Sum sums[M][P * VECTORS];
 #pragma GCC unroll 32
   for (int m = 0; m < M; ++m)
 #pragma GCC unroll 32
     for (int v = 0; v < P * VECTORS; ++v)
-      sums[m][v] = from == From::zero  ? Vector{}
-                   : from == From::row ? load(start + v * LANES)
-                                       : load(result[m] + column + v * LANES);
+      sums[m][v] = from == From::zero  ? Sum{}
+                   : from == From::row ? (Sum)load(start + v * LANES)
+                                       : (Sum)load(result[m] + column + v * LANES);
   const float *rows[M];
 #pragma GCC unroll 32
   for (int m = 0; m < M; ++m) rows[m] = left.row(m);
@@ -95,32 +144,32 @@ static inline void tile(Left left, int64_t depth, const float *panel, int64_t pa
         weights[p * VECTORS + v] = load(panel + p * panel_stride + k * PANEL + v * LANES);
 #pragma GCC unroll 32
     for (int m = 0; m < M; ++m) {
-      const Vector value = set(Left::transposed ? base[m] : rows[m][k]);
+      const Vector value = Kind::everywhere(Left::transposed ? base + m : rows[m] + k);
 #pragma GCC unroll 32
-      for (int v = 0; v < P * VECTORS; ++v) sums[m][v] += value * weights[v];
+      for (int v = 0; v < P * VECTORS; ++v) sums[m][v] = Kind::add(sums[m][v], value, weights[v]);
     }
     if (Left::transposed) base += stride;
   }
 #pragma GCC unroll 32
   for (int m = 0; m < M; ++m)
 #pragma GCC unroll 32
-    for (int v = 0; v < P * VECTORS; ++v) store(result[m] + column + v * LANES, sums[m][v]);
+    for (int v = 0; v < P * VECTORS; ++v) store(result[m] + column + v * LANES, (Vector)sums[m][v]);
 }
 
-template <int M, class Left>
+template <class Kind, int M, class Left>
 static void rows_of_tile(int64_t rows, Left left, int64_t depth, const float *panel,
                          const float *start, From from, float *const *result, int64_t column) {
   if constexpr (M > 0) {
     if (rows == M)
-      return tile<M, 1>(left, depth, panel, 0, start, from, result, column);
-    rows_of_tile<M - 1>(rows, left, depth, panel, start, from, result, column);
+      return tile<Kind, M, 1>(left, depth, panel, 0, start, from, result, column);
+    rows_of_tile<Kind, M - 1>(rows, left, depth, panel, start, from, result, column);
   }
 }
 
 // result[i][0 .. N) from the left factor times the panels first .. last - 1 of `right`. `start`
 // is a row of N (in whole panels) for From::row. Result rows have room for whole panels, unless
 // `exact`: then nothing past N is touched.
-template <class Left>
+template <class Kind, class Left>
 [[gnu::noinline]] static void multiply(Left left, int64_t rows, const Packed &right, int64_t first, int64_t last,
                      const float *start, From from, float *const *result, bool exact = false) {
   const int64_t depth = right.depth;
@@ -130,13 +179,13 @@ template <class Left>
   if (rows == 1 && !exact) {
     int64_t panel = first;
     for (; panel + ABREAST <= last; panel += ABREAST)
-      tile<1, ABREAST>(left, depth, right.panel(panel), depth * PANEL, start_of(panel), from,
+      tile<Kind, 1, ABREAST>(left, depth, right.panel(panel), depth * PANEL, start_of(panel), from,
                        result, panel * PANEL);
     if (last - panel == 3)
-      return tile<1, 3>(left, depth, right.panel(panel), depth * PANEL, start_of(panel), from,
+      return tile<Kind, 1, 3>(left, depth, right.panel(panel), depth * PANEL, start_of(panel), from,
                         result, panel * PANEL);
     if (last - panel == 2)
-      return tile<1, 2>(left, depth, right.panel(panel), depth * PANEL, start_of(panel), from,
+      return tile<Kind, 1, 2>(left, depth, right.panel(panel), depth * PANEL, start_of(panel), from,
                         result, panel * PANEL);
     first = panel;
   }
@@ -156,7 +205,7 @@ template <class Left>
         const int64_t height = (rows - done) / (tiles - index);
         const auto part = left.from(done).after(k);
         if (!edge) {
-          rows_of_tile<ROWS>(height, part, count, weights, start_of(panel), now, result + done,
+          rows_of_tile<Kind, ROWS>(height, part, count, weights, start_of(panel), now, result + done,
                              column);
         } else {
           alignas(64) float room[ROWS][PANEL];
@@ -167,7 +216,7 @@ template <class Left>
               for (int64_t v = 0; v < PANEL; v += LANES)
                 store(room[i] + v, load(result[done + i] + column + v, most(width - v, 0)));
           }
-          rows_of_tile<ROWS>(height, part, count, weights, start_of(panel), now, places, column);
+          rows_of_tile<Kind, ROWS>(height, part, count, weights, start_of(panel), now, places, column);
           for (int64_t i = 0; i < height; ++i)
             for (int64_t v = 0; v < width; v += LANES)
               store(result[done + i] + column + v, load(room[i] + v), width - v);

@@ -23,14 +23,16 @@ class Backward {
         chunk_(least(s_.time, most(1, BACK_ROWS / most(s_.batch, 1)))),
         recomputes_(call.save != GRUKIT_SAVE_ALL),
         again_(recomputes_ || s_.normalized),
-        weights_(s_, again_ || (IS_GRU && s_.projected)
-                         ? pieces.take<float>(Weights<Cell>::floats(s_))
-                         : nullptr) {
+        precision_(precision_of<E>(call)),
+        weights_(s_, precision_,
+                 again_ || (IS_GRU && s_.projected)
+                     ? pieces.take<float>(Weights<Cell>::floats(s_, precision_))
+                     : nullptr) {
     const int64_t rows = chunk_ * s_.batch, states = s_.batch * s_.state_stride;
-    pack_room(pieces, back_ih_, s_.all.width(), call.dx ? s_.input : 0);
+    matrix_room(pieces, back_ih_, s_.all.width(), call.dx ? s_.input : 0);
     for (int p = 0; p < PRODUCTS; ++p)
-      pack_room(pieces, back_hh_[p], s_.products[p].width(), s_.output);
-    pack_room(pieces, back_hr_, s_.output, s_.projected ? s_.hidden : 0);
+      matrix_room(pieces, back_hh_[p], s_.products[p].width(), s_.output);
+    matrix_room(pieces, back_hr_, s_.output, s_.projected ? s_.hidden : 0);
 
     take(pieces, of_x_, s_.all, rows);
     for (int p = 0; p < PRODUCTS; ++p)
@@ -92,6 +94,12 @@ class Backward {
     right_ = pieces.take<float *>(threads * pointers());
     panel_ = pieces.take<float>(threads * rows * PANEL);
     dump_ = pieces.take<float>(threads * 2 * PANEL);
+    const int64_t deepest =
+        most(most(s_.input, s_.state_stride), most(s_.all.width(), s_.output));
+    rooms_ = Rooms(pieces, precision_, threads, rows + 1, deepest);
+    const bool pairs = precision_ == Precision::bfloat16;
+    pairs_size_ = (rows + 1) / 2 * most(s_.all.stride(), s_.state_stride);
+    pairs_ = pairs ? pieces.take<float>(threads * pairs_size_) : nullptr;
     bytes_ = pieces.used();
   }
 
@@ -140,9 +148,9 @@ class Backward {
     float *d_bias, *d_gain;
   };
 
-  static void pack_room(Pieces &pieces, Packed &packed, int64_t depth, int64_t columns) {
-    packed = {columns ? pieces.take<float>(packed_floats(depth, columns)) : nullptr, depth,
-              columns};
+  void matrix_room(Pieces &pieces, Matrix &matrix, int64_t depth, int64_t columns) const {
+    const int64_t size = columns ? Matrix::floats(precision_, depth, columns) : 0;
+    matrix = {precision_, pieces.take<float>(size), depth, columns};
   }
 
   float *weight_room(Pieces &pieces, void *wanted, int64_t size) const {
@@ -194,16 +202,15 @@ class Backward {
   void prepare(int64_t thread, int64_t threads) {
     if (again_ || (IS_GRU && s_.projected)) weights_.template pack<E>(s_, call_, thread, threads);
     int64_t turn = 0;
-    const auto pack = [&](const Packed &packed, const void *values, auto source) {
-      for (int64_t panel = 0; packed.values && panel < packed.panels(); ++panel)
+    const auto pack = [&](const Matrix &matrix, const void *weights, auto source) {
+      for (int64_t panel = 0; panel < matrix.panels(); ++panel)
         if (turn++ % threads == thread)
-          pack_columns<E>(
+          matrix.template pack_transposed<E>(
               [&](int64_t k) {
-                const int64_t index = source(k);
-                return index < 0 ? nullptr
-                                 : static_cast<const E *>(values) + index * packed.columns;
+                const int64_t row = source(k);
+                return row < 0 ? nullptr : static_cast<const E *>(weights) + row * matrix.columns;
               },
-              packed.depth, packed.columns, panel, const_cast<float *>(packed.panel(panel)));
+              panel);
     };
     pack(back_ih_, call_.w_ih, [&](int64_t k) { return s_.all.source(k); });
     for (int p = 0; p < PRODUCTS; ++p)
@@ -343,8 +350,7 @@ class Backward {
       part.left[count] = before_[index];
       part.right[count++] = at(a_rows_, index);
     });
-    multiply(RowsOf{part.left, 0}, count, weights_.w_hr, 0, weights_.w_hr.panels(), nullptr,
-             From::zero, part.right);
+    apply(weights_.w_hr, count, From::zero, part);
     count = 0;
     each_row(chunk, part, [&](int64_t, int64_t b, int64_t t, int64_t index) {
       if (!before_[index]) return;
@@ -354,8 +360,7 @@ class Backward {
       part.left[count] = at(d_output_, index);
       part.right[count++] = at(d_h_output_, index);
     });
-    multiply(RowsOf{part.left, 0}, count, back_hr_, 0, back_hr_.panels(), nullptr, From::zero,
-             part.right);
+    apply(back_hr_, count, From::zero, part);
   }
 
   // The products again, and from them the gates where they were not kept.
@@ -394,15 +399,14 @@ class Backward {
   }
 
   void side_again(const Chunk &chunk, const Part &part, const Side &side, const Gates &gates,
-                  const Packed &weights, const float *const *inputs) {
+                  const Matrix &weights, const float *const *inputs) {
     int64_t count = 0;
     each_row(chunk, part, [&](int64_t, int64_t, int64_t, int64_t index) {
       if (!inputs[index]) return;
       part.left[count] = inputs[index];
       part.right[count++] = side.values + index * gates.stride();
     });
-    multiply(RowsOf{part.left, 0}, count, weights, 0, weights.panels(), side.affine.bias,
-             s_.normalized ? From::zero : From::row, part.right);
+    apply(weights, count, s_.normalized ? From::zero : From::row, part, side.affine.bias);
     if (!s_.normalized) return;
     each_row(chunk, part, [&](int64_t, int64_t, int64_t, int64_t index) {
       if (!inputs[index]) return;
@@ -431,8 +435,7 @@ class Backward {
         part.left[count] = of_h_[1].d_product + index * s_.products[1].stride();
         part.right[count++] = at(d_term_, b);
       });
-      multiply(RowsOf{part.left, 0}, count, back_hh_[1], 0, back_hh_[1].panels(), nullptr,
-               From::zero, part.right);
+      apply(back_hh_[1], count, From::zero, part);
       each([&](int64_t b, int64_t index) {
         if (d_a_) clear_row(at(d_a_, b));
         gates_back(Cell{}, row_at(t, b, index), s_.hidden, 0, s_.blocks, 1);
@@ -486,14 +489,14 @@ class Backward {
       part.left[count] = of_h_[0].d_product + (base + b) * s_.products[0].stride();
       part.right[count++] = at(d_a_ ? d_a_ : d_h_, b);
     }
-    const Packed &w = back_hh_[0];
+    const Matrix &w = back_hh_[0];
     const bool units = plan_ == Plan::units;
     const int64_t first = units ? part.block / VECTORS : 0;
     const int64_t last =
         units ? (part.block == part.blocks_end ? first : (part.blocks_end + VECTORS - 1) / VECTORS)
               : w.panels();
-    multiply(RowsOf{part.left, 0}, count, w, first, last, nullptr,
-             adds ? From::itself : From::zero, part.right);
+    product(w, part.left, count, first, last, nullptr, adds ? From::itself : From::zero, part.right,
+            rooms_.of(part.thread));
     if (!d_a_) return;
     count = 0;
     for (int64_t b = part.first; b < part.last; ++b) {
@@ -513,8 +516,7 @@ class Backward {
       part.right[count++] = at(d_h_, b);
     }
     if (count)
-      multiply(RowsOf{part.left, 0}, count, back_hr_, 0, back_hr_.panels(), nullptr, From::itself,
-               part.right);
+      apply(back_hr_, count, From::itself, part);
   }
 
   // An LSTM or RNN: from the projected state, after zoneout, to what was projected.
@@ -535,8 +537,7 @@ class Backward {
       part.left[count] = projected;
       part.right[count++] = at(d_emitted_, b);
     }
-    multiply(RowsOf{part.left, 0}, count, back_hr_, 0, back_hr_.panels(), nullptr, From::zero,
-             part.right);
+    apply(back_hr_, count, From::zero, part);
   }
 
   RowBack<E> row_at(int64_t t, int64_t b, int64_t index) const {
@@ -572,6 +573,13 @@ class Backward {
 
   const E *keep_at(int which, const void *keep, int64_t step, int64_t size) const {
     return rate_[which] ? rate_[which] : row<E>(keep, step, size);
+  }
+
+  // The rows of part.left times a matrix, to those of part.right.
+  void apply(const Matrix &matrix, int64_t count, From from, const Part &part,
+             const float *start = nullptr, bool exact = false) const {
+    product(matrix, part.left, count, 0, matrix.panels(), start, from, part.right,
+            rooms_.of(part.thread), exact);
   }
 
   // What needs the gradients of the gates at all steps of a chunk.
@@ -627,15 +635,32 @@ class Backward {
              int64_t size, int64_t rows, Result result, From from, const Part &part) {
     float *panel = panel_ + part.thread * chunk_ * s_.batch * PANEL;
     float *dump = dump_ + part.thread * 2 * PANEL;
+    const auto input = [&](int64_t row) { return inputs[row]; };
+    const int64_t width = round_up(columns, LANES);
+    float *pairs = pairs_ ? pairs_ + part.thread * pairs_size_ : nullptr;
+    for (int64_t row = 0; pairs && row < rows; row += 2)
+      for (int64_t column = 0; column < width; column += LANES) {
+        const float *from = d + row * stride + column;
+        store(pairs + row / 2 * width + column,
+              pair(load(from), row + 1 < rows ? load(from + stride) : Vector{}));
+      }
     for (int64_t index = 0; index * PANEL < size; ++index) {
-      const int64_t width = least(PANEL, size - index * PANEL);
-      pack_columns<float>([&](int64_t row) { return inputs[row]; }, rows, size, index, panel);
       for (int64_t i = 0; i < columns; ++i) {
         float *row = result(i);
         part.right[i] = row ? row + index * PANEL : dump;
       }
-      multiply(ColumnsOf{d, stride}, columns, Packed{panel, rows, width}, 0, 1, nullptr, from,
-               part.right, true);
+      const int64_t wide = least(PANEL, size - index * PANEL);
+      if (!pairs) {
+        pack_columns<float>(input, rows, size, index, panel);
+        multiply<Floats>(ColumnsOf{d, stride}, columns, Packed{panel, rows, wide}, 0, 1, nullptr,
+                         from, part.right, true);
+        continue;
+      }
+#if GRUKIT_LANES == 16
+      pack_column_pairs<float>(input, rows, size, index, panel);
+      multiply<Pairs>(ColumnsOf{pairs, width}, columns, Packed{panel, (rows + 1) / 2, wide}, 0, 1,
+                      nullptr, from, part.right, true);
+#endif
     }
   }
 
@@ -653,8 +678,7 @@ class Backward {
       else
         part.right[index - first] = place(index);
     }
-    multiply(RowsOf{part.left, 0}, last - first, back_ih_, 0, back_ih_.panels(), nullptr,
-             From::zero, part.right, sizeof(E) == 4);
+    apply(back_ih_, last - first, From::zero, part, nullptr, sizeof(E) == 4);
     if constexpr (sizeof(E) == 2)
       for (int64_t index = first; index < last; ++index)
         write_row(dx_rows_ + index * x_stride(), s_.input, place(index));
@@ -744,8 +768,10 @@ class Backward {
   const Reserve<Cell> reserve_;
   const int64_t chunk_;
   const bool recomputes_, again_;
+  const Precision precision_;
   const Weights<Cell> weights_;
-  Packed back_ih_, back_hh_[PRODUCTS], back_hr_;
+  Matrix back_ih_, back_hh_[PRODUCTS], back_hr_;
+  Rooms rooms_;
   Side of_x_, of_h_[PRODUCTS];
   float *kept_[Cell::KEPT];
   float *a_rows_, *before_rows_, *emitted_, *d_projected_, *d_output_, *d_h_output_, *hat_c_,
@@ -757,7 +783,8 @@ class Backward {
   const float **x_, **before_, **a_, **c_before_ = nullptr, **second_;
   const float **left_;
   float **right_;
-  float *panel_, *dump_;
+  float *panel_, *dump_, *pairs_;
+  int64_t pairs_size_;
   int64_t bytes_;
 };
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "base/threads.h"
-#include "math/pack.h"
+#include "math/matrix.h"
 #include "rnn/gates.h"
 
 namespace grukit::GRUKIT_ISA {
@@ -79,41 +79,71 @@ struct Reserve {
   }
 };
 
+// The precision of a call's products, for buffers of E. Layer norm would make the rounding of what
+// enters a product larger than that of the results.
+template <class E>
+static Precision precision_of(const grukit_call &call) {
+  if (call.quantized) return Precision::int8;
+  const bool pairs = sizeof(E) == 2 && has_pairs() && !call.gain_ih;
+  return pairs ? Precision::bfloat16 : Precision::float32;
+}
+
 // The weights of the forward in panels.
 template <class Cell>
 struct Weights {
-  Packed w_ih, w_hh[Cell::PRODUCTS], w_hr;
+  Matrix w_ih, w_hh[Cell::PRODUCTS], w_hr;
 
-  static int64_t floats(const Sizes<Cell> &s) {
-    int64_t total = packed_floats(s.input, s.all.width());
-    for (const Gates &gates : s.products) total += packed_floats(s.output, gates.width());
-    return total + (s.projected ? packed_floats(s.hidden, s.output) : 0);
+  static int64_t floats(const Sizes<Cell> &s, Precision precision) {
+    int64_t total = Matrix::floats(precision, s.input, s.all.width());
+    for (const Gates &gates : s.products)
+      total += Matrix::floats(precision, s.output, gates.width());
+    return total + (s.projected ? Matrix::floats(precision, s.hidden, s.output) : 0);
   }
 
-  Weights(const Sizes<Cell> &s, const float *base) {
-    w_ih = {base, s.input, s.all.width()};
-    base += packed_floats(s.input, s.all.width());
-    for (int p = 0; p < Cell::PRODUCTS; ++p) {
-      w_hh[p] = {base, s.output, s.products[p].width()};
-      base += packed_floats(s.output, s.products[p].width());
-    }
-    w_hr = {base, s.hidden, s.output};
+  Weights(const Sizes<Cell> &s, Precision precision, const float *base) {
+    const auto next = [&](int64_t depth, int64_t columns) {
+      const Matrix found{precision, base, depth, columns};
+      base += Matrix::floats(precision, depth, columns);
+      return found;
+    };
+    w_ih = next(s.input, s.all.width());
+    for (int p = 0; p < Cell::PRODUCTS; ++p) w_hh[p] = next(s.output, s.products[p].width());
+    if (s.projected) w_hr = next(s.hidden, s.output);
   }
 
   template <class E>
   void pack(const Sizes<Cell> &s, const grukit_call &call, int64_t thread, int64_t threads) const {
     int64_t turn = 0;
-    const auto one = [&](const Packed &packed, const void *rows, auto source) {
-      for (int64_t panel = 0; panel < packed.panels(); ++panel)
+    const auto one = [&](const Matrix &matrix, const void *weights, auto source) {
+      for (int64_t panel = 0; panel < matrix.panels(); ++panel)
         if (turn++ % threads == thread)
-          pack_rows(static_cast<const E *>(rows), packed.depth, source, panel,
-                    const_cast<float *>(packed.panel(panel)));
+          matrix.pack(static_cast<const E *>(weights), source, panel);
     };
     one(w_ih, call.w_ih, [&](int64_t column) { return s.all.source(column); });
     for (int p = 0; p < Cell::PRODUCTS; ++p)
       one(w_hh[p], call.w_hh, [&](int64_t column) { return s.products[p].source(column); });
     if (s.projected)
       one(w_hr, call.w_hr, [&](int64_t column) { return column < s.output ? column : -1; });
+  }
+};
+
+// Room of each thread for the rows of a product, so many of at most such a depth.
+struct Rooms {
+  float *values = nullptr, *scales = nullptr;
+  const float **rows = nullptr;
+  int64_t count = 0, size = 0;
+
+  Rooms() = default;
+  Rooms(Pieces &pieces, Precision precision, int64_t threads, int64_t count, int64_t depth)
+      : count(count), size(count * Room::stride(depth)) {
+    if (precision == Precision::float32) return;
+    values = pieces.take<float>(threads * size);
+    scales = pieces.take<float>(threads * count);
+    rows = pieces.take<const float *>(threads * count);
+  }
+
+  Room of(int64_t thread) const {
+    return {values + thread * size, scales + thread * count, rows + thread * count};
   }
 };
 

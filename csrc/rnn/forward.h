@@ -20,8 +20,10 @@ class Forward {
         reserve_(call, sizeof(E) == 2),
         chunk_(least(s_.time, most(1, (plan == Plan::ahead ? AHEAD_ROWS : CHUNK_ROWS) /
                                           most(s_.batch, 1)))),
-        weights_(s_, call.packed ? static_cast<const float *>(call.packed)
-                                 : pieces.take<float>(Weights<Cell>::floats(s_))) {
+        precision_(precision_of<E>(call)),
+        weights_(s_, precision_,
+                 call.packed ? static_cast<const float *>(call.packed)
+                             : pieces.take<float>(Weights<Cell>::floats(s_, precision_))) {
     const int64_t rows = chunk_ * s_.batch, buffers = plan == Plan::ahead ? 2 : 1;
     for (int64_t i = 0; i < buffers; ++i) gates_of_x_[i] = pieces.take<float>(rows * s_.all.stride());
     take(pieces, of_x_, s_.all);
@@ -46,6 +48,7 @@ class Forward {
     x_ = sizeof(E) == 2 ? pieces.take<float>(rows * x_stride()) : nullptr;
     left_ = pieces.take<const float *>(threads * pointers());
     right_ = pieces.take<float *>(threads * pointers());
+    rooms_ = Rooms(pieces, precision_, threads, pointers(), most(s_.input, s_.state_stride));
     bytes_ = pieces.used();
   }
 
@@ -185,8 +188,8 @@ class Forward {
       }
     }
     if (count)
-      multiply(RowsOf{part.left, 0}, count, weights_.w_hr, 0, weights_.w_hr.panels(), nullptr,
-               From::zero, part.right);
+      product(weights_.w_hr, part.left, count, 0, weights_.w_hr.panels(), nullptr, From::zero,
+              part.right, rooms_.of(part.thread));
     if (!a_) return;
     for (int64_t b = first; b < last; ++b) {
       const float *from = projected_ && !Cell::PROJECTS_STATE
@@ -233,8 +236,8 @@ class Forward {
       const int64_t last = share(rows, thread + 1, threads);
       for (int64_t index = share(rows, thread, threads); index < last; ++index) add(index);
     }
-    multiply(RowsOf{part.left, 0}, count, weights_.w_ih, 0, weights_.w_ih.panels(), of_x_.bias,
-             s_.normalized ? From::zero : From::row, part.right);
+    product(weights_.w_ih, part.left, count, 0, weights_.w_ih.panels(), of_x_.bias,
+            s_.normalized ? From::zero : From::row, part.right, rooms_.of(part.thread));
     if (s_.normalized)
       for (int64_t i = 0; i < count; ++i)
         normalize<Cell>(part.right[i], s_.all, of_x_, nullptr);
@@ -255,12 +258,12 @@ class Forward {
       part.right[count++] = row_of(sums_[0], b, s_.products[0].stride());
     }
     const bool units = plan_ == Plan::units;
-    const Packed &w_hh = weights_.w_hh[0];
+    const Matrix &w_hh = weights_.w_hh[0];
     const int64_t first = units ? part.block * s_.products[0].count / VECTORS : 0;
     const int64_t last = !units ? w_hh.panels() : part.block == part.blocks_end ? first
                          : least(w_hh.panels(), (part.blocks_end * s_.products[0].count +
                                                  VECTORS - 1) / VECTORS);
-    product(0, first, last, count, part);
+    recur(0, first, last, count, part);
     const float *of_x = gates_of_x_[buffer] + (turn - chunk_start) * s_.batch * s_.all.stride();
     const auto each = [&](auto &&act) {
       for (int64_t b = part.first; b < part.last; ++b)
@@ -273,7 +276,7 @@ class Forward {
         part.left[count] = row.emitted;
         part.right[count++] = row_of(sums_[1], b, s_.products[1].stride());
       });
-      product(1, 0, weights_.w_hh[1].panels(), count, part);
+      recur(1, 0, weights_.w_hh[1].panels(), count, part);
     }
     each([&](int64_t, const Row<E> &row) {
       gates(Cell{}, row, s_.hidden, part.block, part.blocks_end, Cell::PRODUCTS - 1);
@@ -284,10 +287,9 @@ class Forward {
     if (units) member.meet();
   }
 
-  void product(int p, int64_t first, int64_t last, int64_t count, const Part &part) {
-    const Packed &w_hh = weights_.w_hh[p];
-    multiply(RowsOf{part.left, 0}, count, w_hh, first, last, of_h_[p].bias,
-             s_.normalized ? From::zero : From::row, part.right);
+  void recur(int p, int64_t first, int64_t last, int64_t count, const Part &part) {
+    product(weights_.w_hh[p], part.left, count, first, last, of_h_[p].bias,
+            s_.normalized ? From::zero : From::row, part.right, rooms_.of(part.thread));
     if (s_.normalized)
       for (int64_t i = 0; i < count; ++i)
         normalize<Cell>(part.right[i], s_.products[p], of_h_[p], nullptr);
@@ -350,8 +352,8 @@ class Forward {
       part.left[count] = of_state ? state(0, b) : row_of(emitted_, b, s_.state_stride);
       part.right[count++] = row_of(projected_, b, s_.state_stride);
     }
-    multiply(RowsOf{part.left, 0}, count, weights_.w_hr, 0, weights_.w_hr.panels(), nullptr,
-             From::zero, part.right);
+    product(weights_.w_hr, part.left, count, 0, weights_.w_hr.panels(), nullptr, From::zero,
+            part.right, rooms_.of(part.thread));
     for (int64_t b = part.first; b < part.last; ++b) {
       if (!turns_.counts(t, b)) continue;
       const int64_t at = t * s_.batch + b;
@@ -389,7 +391,9 @@ class Forward {
   const Plan plan_;
   const Reserve<Cell> reserve_;
   const int64_t chunk_;
+  const Precision precision_;
   const Weights<Cell> weights_;
+  Rooms rooms_;
   float *gates_of_x_[2] = {};
   Affine of_x_, of_h_[Cell::PRODUCTS];
   float *sums_[Cell::PRODUCTS];

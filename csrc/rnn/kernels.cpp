@@ -55,7 +55,7 @@ static grukit_status run_model(const grukit_call &call, int64_t model, bool back
     grukit_call own = of_model<Cell>(call, model);
     if (own.packed)
       own.packed = static_cast<const float *>(own.packed) +
-                   model * Weights<Cell>::floats(Sizes<Cell>(own));
+                   model * Weights<Cell>::floats(Sizes<Cell>(own), precision_of<E>(own));
     const Choice choice = alone ? Choice{1, Plan::rows} : choose<Cell>(own, backward);
     return backward ? run_one<Backward<Cell, E>>(own, choice) : run_one<Forward<Cell, E>>(own, choice);
   });
@@ -113,9 +113,11 @@ static int64_t threads(const grukit_call *calls, int64_t count, bool is_backward
 }
 
 static size_t packed_bytes(const grukit_call &call) {
-  return with_types(call, [&](auto cell, auto) {
+  return with_types(call, [&](auto cell, auto element) {
     using Cell = decltype(cell);
-    return static_cast<size_t>(call.models * Weights<Cell>::floats(Sizes<Cell>(call))) *
+    const Precision precision = precision_of<decltype(element)>(call);
+    return static_cast<size_t>(call.models *
+                               Weights<Cell>::floats(Sizes<Cell>(call), precision)) *
            sizeof(float);
   });
 }
@@ -124,10 +126,11 @@ static grukit_status pack(const grukit_call &call, void *packed) {
   return with_types(call, [&](auto cell, auto element) {
     using Cell = decltype(cell);
     const Sizes<Cell> sizes(call);
+    const Precision precision = precision_of<decltype(element)>(call);
     for (int64_t model = 0; model < call.models; ++model) {
       const grukit_call own = of_model<Cell>(call, model);
-      Weights<Cell>(sizes, static_cast<const float *>(packed) +
-                               model * Weights<Cell>::floats(sizes))
+      Weights<Cell>(sizes, precision, static_cast<const float *>(packed) +
+                                          model * Weights<Cell>::floats(sizes, precision))
           .template pack<decltype(element)>(sizes, own, 0, 1);
     }
     return GRUKIT_OK;
