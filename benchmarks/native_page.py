@@ -83,7 +83,7 @@ The seconds of the training of `make demo`, from the table to the fitted model.
 ## How it is measured
 
 Each library runs in a process of its own, that sleeps while others run, in blocks: warmed for
-0.3 s, then the median of the calls of 0.3 s, at least five. Blocks of all libraries alternate; the
+0.3 s, then the median of the calls of 0.2 s, at least five. Blocks of all libraries alternate; the
 figures are medians over three rounds. "noise" is torch measured against itself: {_noise(rows)} over
 all rows.
 

@@ -3,7 +3,7 @@
 It sleeps in a read between its blocks. Requests and answers are lines of JSON:
 
     {"do": "prepare", "kind": "GRU", "use": "training", "size": [T, B, H], "arrays": "a.npz"}
-    {"do": "block", "warm": 0.3, "seconds": 0.3, "calls": 5}
+    {"do": "block", "warm": 0.3, "seconds": 0.2, "calls": 5}
 
     python benchmarks/worker.py LIBRARY THREADS
 """
@@ -40,7 +40,7 @@ class Span(NamedTuple):
     """How long a block warms, and then measures at least."""
 
     warm: float = 0.3
-    seconds: float = 0.3
+    seconds: float = 0.2
     calls: int = 5
 
 
