@@ -45,10 +45,12 @@ bool spin(microseconds time, const Condition &done) {
   return false;
 }
 
+// Whether it had to let others run.
 template <class Condition>
-void await(const Condition &done) {
-  if (spin(kBarrierSpin, done)) return;
+bool await(const Condition &done) {
+  if (spin(kBarrierSpin, done)) return false;
   while (!done()) sched_yield();
+  return true;
 }
 
 struct Run {
@@ -226,15 +228,41 @@ void run_parallel(int64_t wanted, void (*work)(void *data, int64_t thread, int64
 
 Barrier::Barrier(int64_t threads) : threads_(threads), waiting_(0), round_(0) {}
 
-void Barrier::wait(int64_t threads) {
-  if (threads <= 1) return;
+bool Barrier::wait(int64_t threads) {
+  if (threads <= 1) return false;
   const int64_t round = round_.load(std::memory_order_acquire);
   if (waiting_.fetch_add(1, std::memory_order_acq_rel) + 1 == threads) {
     waiting_.store(0, std::memory_order_relaxed);
     round_.store(round + 1, std::memory_order_release);
-  } else {
-    await([&] { return round_.load(std::memory_order_acquire) != round; });
+    return false;
   }
+  return await([&] { return round_.load(std::memory_order_acquire) != round; });
 }
+
+namespace {
+
+// After that something else has probably gone; to try costs a time slice.
+constexpr std::chrono::milliseconds kBusyFor{200};
+
+int64_t now() {
+  return std::chrono::nanoseconds(Clock::now().time_since_epoch()).count();
+}
+
+constinit std::atomic<int64_t> busy_until{0};
+
+}  // namespace
+
+bool cores_are_busy() {
+  const int64_t until = busy_until.load(std::memory_order_relaxed);
+  return until != 0 && now() < until;
+}
+
+void tell_cores_are_busy() {
+  busy_until.store(now() + std::chrono::nanoseconds(kBusyFor).count(), std::memory_order_relaxed);
+}
+
+Stopwatch::Stopwatch() : start_(now()) {}
+
+double Stopwatch::nanoseconds() const { return static_cast<double>(now() - start_); }
 
 }  // namespace grukit

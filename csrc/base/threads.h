@@ -23,21 +23,36 @@ void run_parallel(int64_t wanted, Work &&work) {
       const_cast<void *>(static_cast<const void *>(&work)));
 }
 
-// Where all threads of a run meet. Spins for a short while, then lets others run.
+// Where all threads of a run meet. Spins for a short while, then lets others run; tells whether it
+// came to that.
 //
 // The rest is not inline: a function that several instruction sets share must exist once, compiled
 // for the oldest CPU.
 class Barrier {
  public:
   explicit Barrier(int64_t threads);
-  void wait() { wait(threads_); }
+  bool wait() { return wait(threads_); }
   // For a barrier made before it is known how many threads a run gets.
-  void wait(int64_t threads);
+  bool wait(int64_t threads);
 
  private:
   const int64_t threads_;
   alignas(64) std::atomic<int64_t> waiting_;
   alignas(64) std::atomic<int64_t> round_;
+};
+
+// Whether threads have lately had to wait for each other long, since something else has the cores.
+// Then work that lets them meet often is better done by one.
+bool cores_are_busy();
+void tell_cores_are_busy();
+
+class Stopwatch {
+ public:
+  Stopwatch();
+  double nanoseconds() const;
+
+ private:
+  int64_t start_;
 };
 
 }  // namespace grukit

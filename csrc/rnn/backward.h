@@ -112,13 +112,20 @@ class Backward {
     member.meet();
     start(part);
     member.meet();
+    bool alone = false;
     const int64_t chunks = chunk_ ? (s_.time + chunk_ - 1) / chunk_ : 0;
     for (int64_t chunk = chunks - 1; chunk >= 0; --chunk) {
       const Chunk now{chunk * chunk_, least(s_.time, (chunk + 1) * chunk_),
                       chunk == chunks - 1};
       look_back(now, part);
       if (plan_ == Plan::units) member.meet();
-      for (int64_t turn = now.last - 1; turn >= now.first; --turn) step(turn, now, part, member);
+      for (int64_t turn = now.last - 1; turn >= now.first; --turn) {
+        const bool now_alone = plan_ == Plan::units && meetings_.alone(s_.time - 1 - turn);
+        if (now_alone && !alone) member.meet();  // The others have done their part of the last step.
+        alone = now_alone;
+        if (alone && thread != 0) break;
+        step(turn, now, alone ? whole(part) : part, member, alone);
+      }
       if (s_.normalized) normalize_inputs(now, part);
       member.meet();
       products(now, thread, threads, part);
@@ -182,6 +189,12 @@ class Backward {
       part.first = share(s_.batch, thread, threads);
       part.last = share(s_.batch, thread + 1, threads);
     }
+    return part;
+  }
+
+  Part whole(Part part) const {
+    part.block = 0;
+    part.blocks_end = s_.blocks;
     return part;
   }
 
@@ -417,7 +430,8 @@ class Backward {
     });
   }
 
-  void step(int64_t turn, const Chunk &chunk, const Part &part, const Member &member) {
+  void step(int64_t turn, const Chunk &chunk, const Part &part, const Member &member,
+            bool alone) {
     const int64_t t = s_.step(turn), base = (turn - chunk.first) * s_.batch;
     const auto each = [&](auto &&act) {
       for (int64_t b = part.first; b < part.last; ++b)
@@ -442,7 +456,7 @@ class Backward {
         normalize_row(0, index);
       });
     }
-    if (plan_ == Plan::units) member.meet();
+    if (plan_ == Plan::units && !alone) meetings_.meet(member, s_.time - 1 - turn);
     recurrent_back(base, t, part);
     if (!turns_.resets) return;
     each([&](int64_t b, int64_t) {
@@ -772,6 +786,7 @@ class Backward {
   const Weights<Cell> weights_;
   Matrix back_ih_, back_hh_[PRODUCTS], back_hr_;
   Rooms rooms_;
+  Meetings meetings_;
   Side of_x_, of_h_[PRODUCTS];
   float *kept_[Cell::KEPT];
   float *a_rows_, *before_rows_, *emitted_, *d_projected_, *d_output_, *d_h_output_, *hat_c_,

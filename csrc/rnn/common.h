@@ -242,7 +242,27 @@ struct Member {
   int64_t thread, threads;
   Barrier &barrier;
 
-  void meet() const { barrier.wait(threads); }
+  bool meet() const { return barrier.wait(threads); }
+};
+
+// Steps after each of which the threads meet. Where something else has a core, every meeting costs
+// a time slice: then the first thread takes the rest of the steps alone.
+class Meetings {
+ public:
+  // Of step number `step`, counted from the first that is taken.
+  bool alone(int64_t step) const { return step >= alone_from_.load(std::memory_order_relaxed); }
+  void meet(const Member &member, int64_t step) {
+    const bool slow = member.meet();
+    if (member.thread != 0 || !slow || ++slow_ != PATIENCE) return;
+    tell_cores_are_busy();
+    // All see it by then, having met once more.
+    alone_from_.store(step + 2, std::memory_order_relaxed);
+  }
+
+ private:
+  static constexpr int PATIENCE = 4;
+  int slow_ = 0;
+  std::atomic<int64_t> alone_from_{INT64_MAX};
 };
 
 // How the threads divide a sequence.

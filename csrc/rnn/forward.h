@@ -75,7 +75,7 @@ class Forward {
       const int64_t last = least(s_.time, turn + chunk_);
       if (plan_ == Plan::ahead) {
         if (thread == 0)
-          for (int64_t at = turn; at < last; ++at) step(at, turn, buffer, part, member);
+          for (int64_t at = turn; at < last; ++at) step(at, turn, buffer, part);
         else if (last < s_.time)
           project(last, buffer ^ 1, thread - 1, threads - 1, part);
         if (threads == 1 && last < s_.time) project(last, buffer ^ 1, 0, 1, part);
@@ -84,7 +84,13 @@ class Forward {
       }
       project(turn, 0, thread, threads, part);
       if (plan_ == Plan::units) member.meet();
-      for (int64_t at = turn; at < last; ++at) step(at, turn, 0, part, member);
+      for (int64_t at = turn; at < last; ++at) {
+        const bool alone = plan_ == Plan::units && meetings_.alone(at);
+        if (alone && thread != 0) break;
+        step(at, turn, 0, alone ? whole(part) : part);
+        if (plan_ == Plan::units && !alone) meetings_.meet(member, at);
+      }
+      if (plan_ == Plan::units && meetings_.alone(last)) member.meet();
     }
     finish(part);
   }
@@ -130,6 +136,12 @@ class Forward {
     } else if (thread != 0) {
       part.first = part.last = 0;
     }
+    return part;
+  }
+
+  Part whole(Part part) const {
+    part.block = 0;
+    part.blocks_end = s_.blocks;
     return part;
   }
 
@@ -243,8 +255,7 @@ class Forward {
         normalize<Cell>(part.right[i], s_.all, of_x_, nullptr);
   }
 
-  void step(int64_t turn, int64_t chunk_start, int64_t buffer, const Part &part,
-            const Member &member) {
+  void step(int64_t turn, int64_t chunk_start, int64_t buffer, const Part &part) {
     const int64_t t = s_.step(turn), now = plan_ == Plan::units ? turn & 1 : 0;
     const int64_t next = plan_ == Plan::units ? now ^ 1 : 0;
     const bool gru_projected = s_.projected && !Cell::PROJECTS_STATE;
@@ -284,7 +295,6 @@ class Forward {
     if (s_.projected) project_state(t, part, gru_projected);
     if (turn + 1 < s_.time && (turns_.resets || a_))
       enter(turn + 1, next, part.first, part.last, part, false);
-    if (units) member.meet();
   }
 
   void recur(int p, int64_t first, int64_t last, int64_t count, const Part &part) {
@@ -394,6 +404,7 @@ class Forward {
   const Precision precision_;
   const Weights<Cell> weights_;
   Rooms rooms_;
+  Meetings meetings_;
   float *gates_of_x_[2] = {};
   Affine of_x_, of_h_[Cell::PRODUCTS];
   float *sums_[Cell::PRODUCTS];

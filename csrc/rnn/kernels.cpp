@@ -37,9 +37,11 @@ static grukit_status run_one(const grukit_call &call, Choice choice) {
   if (!memory.get()) return GRUKIT_NO_MEMORY;
   Engine engine(call, choice.plan, choice.threads, Pieces(memory.get()));
   Barrier barrier(choice.threads);
+  const Stopwatch watch;
   run_parallel(choice.threads, [&](int64_t thread, int64_t threads) {
     engine.run(Member{thread, threads, barrier});
   });
+  if (choice.threads > 1 && watch.nanoseconds() > 2 * choice.cost + 5e5) tell_cores_are_busy();
   return GRUKIT_OK;
 }
 
@@ -56,7 +58,7 @@ static grukit_status run_model(const grukit_call &call, int64_t model, bool back
     if (own.packed)
       own.packed = static_cast<const float *>(own.packed) +
                    model * Weights<Cell>::floats(Sizes<Cell>(own), precision_of<E>(own));
-    const Choice choice = alone ? Choice{1, Plan::rows} : choose<Cell>(own, backward);
+    const Choice choice = alone ? Choice{1, Plan::rows, 0} : choose<Cell>(own, backward);
     return backward ? run_one<Backward<Cell, E>>(own, choice) : run_one<Forward<Cell, E>>(own, choice);
   });
 }

@@ -8,6 +8,8 @@ namespace grukit::GRUKIT_ISA {
 
 // Below so many nanoseconds of work a second thread costs more than it brings.
 constexpr double WORTH_A_THREAD = 60e3;
+// Below so many, none at all while something else has a core: a time slice is about as long.
+constexpr double WORTH_A_BUSY_CORE = 5e6;
 // A step worth dividing, with two meetings of the threads in it.
 constexpr double WORTH_MEETING = 1500;
 
@@ -32,21 +34,23 @@ static Costs costs(const grukit_call &call, bool backward) {
 struct Choice {
   int64_t threads;
   Plan plan;
+  double cost;  // nanoseconds on one thread
 };
 
 template <class Cell>
 static Choice choose(const grukit_call &call, bool backward) {
   const Costs cost = costs<Cell>(call, backward);
   const int64_t threads = most(call.threads, 1);
-  if (threads == 1 || cost.total < WORTH_A_THREAD) return {1, Plan::rows};
-  if (call.batch >= 2 * threads) return {threads, Plan::rows};
+  if (threads == 1 || cost.total < WORTH_A_THREAD) return {1, Plan::rows, cost.total};
+  if (cost.total < WORTH_A_BUSY_CORE && cores_are_busy()) return {1, Plan::rows, cost.total};
+  if (call.batch >= 2 * threads) return {threads, Plan::rows, cost.total};
   const bool plain =
       Cell::PRODUCTS == 1 && !call.gain_ih && !call.projected && !call.drop_h && !call.gain_c;
   if (plain && cost.step > WORTH_MEETING && call.hidden >= PANEL * threads)
-    return {threads, Plan::units};
-  if (call.batch >= threads) return {threads, Plan::rows};
-  if (cost.products < WORTH_A_THREAD) return {1, Plan::rows};
-  return {threads, backward ? Plan::rows : Plan::ahead};
+    return {threads, Plan::units, cost.total};
+  if (call.batch >= threads) return {threads, Plan::rows, cost.total};
+  if (cost.products < WORTH_A_THREAD) return {1, Plan::rows, cost.total};
+  return {threads, backward ? Plan::rows : Plan::ahead, cost.total};
 }
 
 }  // namespace grukit::GRUKIT_ISA
