@@ -22,6 +22,9 @@ constexpr int ROWS = 4, VECTORS = 2;
 constexpr int64_t PANEL = VECTORS * LANES;
 // Panels at once where there is one row, so that additions need not wait for each other.
 constexpr int ABREAST = 4;
+// Rows of a panel that are fetched early where each is used once: weights that no longer fit the
+// second-level cache come a tenth faster.
+constexpr int64_t EARLY = 16;
 // So much of a panel stays in the first-level cache while the rows pass by.
 constexpr int64_t DEPTH = GRUKIT_LANES == 16 ? 128 : 256;
 
@@ -142,6 +145,12 @@ static inline void tile(Left left, int64_t depth, const float *panel, int64_t pa
 #pragma GCC unroll 32
       for (int v = 0; v < VECTORS; ++v)
         weights[p * VECTORS + v] = load(panel + p * panel_stride + k * PANEL + v * LANES);
+    if (M == 1)
+#pragma GCC unroll 32
+      for (int p = 0; p < P; ++p)
+#pragma GCC unroll 32
+        for (int v = 0; v < VECTORS; ++v)
+          __builtin_prefetch(panel + p * panel_stride + (k + EARLY) * PANEL + v * LANES);
 #pragma GCC unroll 32
     for (int m = 0; m < M; ++m) {
       const Vector value = Kind::everywhere(Left::transposed ? base + m : rows[m] + k);
