@@ -139,8 +139,11 @@ def test_an_option_that_makes_no_sense(name):
     assert str(error.value) == message
 
 
+FLAGS = ["layer_norm", "learned_state", "residual", "recompute", "reset_after"]
+
+
 @pytest.mark.parametrize("value", [1, 0, "False", None, np.True_], ids=repr)
-@pytest.mark.parametrize("flag", ["layer_norm", "learned_state", "residual", "recompute", "reset_after"])
+@pytest.mark.parametrize("flag", FLAGS)
 def test_a_flag_is_true_or_false(flag, value):
     kinds = [GRU, GRUCell] if flag == "reset_after" else [*LAYERS, *CELLS]
     for kind in kinds[:3] if flag in ("residual", "recompute") else kinds:
@@ -242,7 +245,9 @@ def test_hidden_sizes_may_be_any_list_or_tuple():
 
 @pytest.mark.parametrize("kind", LAYERS)
 def test_an_unknown_backend_is_named_when_used(kind):
-    with pytest.raises(BackendError, match="backend must be one of 'reference', got 'cuda'"):
+    with pytest.raises(
+        BackendError, match="backend must be one of 'native', 'reference', got 'cuda'"
+    ):
         kind(3, 4, backend="cuda")(X)
 
 

@@ -33,6 +33,7 @@ from grukit.nn.masks import drop_mask, zoneout_mask
 from grukit.nn.packing import run_packed
 from grukit.nn.states import StateForm, States, map_state
 from grukit.nn.streaming import Streams
+from grukit.ops.contract import Arguments
 from grukit.ops.packed import forget_packed
 from grukit.ops.recurrence import Recurrence
 
@@ -257,12 +258,7 @@ class Layer(nn.Module):
         mode; each part of the record is [T, B, H], laid out as the input. Raises
         ParameterError if there is no such layer or direction.
         """
-        if isinstance(input, PackedSequence):
-            raise ParameterError("input must be padded, with lengths=, got a PackedSequence")
-        if layer not in range(self.num_layers):
-            raise ParameterError(must_be("layer", f"from 0 to {self.num_layers - 1}", layer))
-        if reverse not in self._reverses:
-            raise ParameterError(must_be("reverse", "False for one direction", reverse))
+        self._check_place(input, layer, reverse)
         x, states, lengths, resets = self._time_major(input, hx, lengths, resets)
         for below in range(layer):
             x, _ = self._run_layer(below, x, states, lengths, resets, training=False)
@@ -275,6 +271,37 @@ class Layer(nn.Module):
         if self.batch_first:
             return self.Trace(*(part.transpose(-3, -2) for part in traced))
         return traced
+
+    def explain(
+        self,
+        input: Tensor,
+        hx: Any = None,
+        *,
+        layer: int = 0,
+        reverse: bool = False,
+        lengths: Tensor | Sequence[int] | None = None,
+        resets: Tensor | None = None,
+    ) -> str:
+        """Which backends can run one layer and direction of such a call, and why the others not.
+
+        Takes the arguments of ``trace`` and runs nothing. The first backend that can run it does,
+        unless `backend` or GRUKIT_BACKEND names another.
+
+        >>> import torch
+        >>> from grukit.nn import GRU
+        >>> print(GRU(3, 4).explain(torch.zeros(5, 2, 3)).splitlines()[-1])
+        reference: can run it
+        """
+        self._check_place(input, layer, reverse)
+        x, states, lengths, resets = self._time_major(input, hx, lengths, resets)
+        if layer:
+            width = self._output_size(layer - 1) * self._directions
+            x = x.new_zeros(()).expand(*x.shape[:-1], width)
+        with torch.random.fork_rng(devices=[x.device] if x.is_cuda else []):
+            given = self._given(layer, reverse, x, states, lengths, resets, self.training)
+        return self.recurrence.explain(
+            x, **given, variant=self._variant, reverse=reverse, recompute=self.recompute
+        )
 
     def extra_repr(self) -> str:
         return f"{self.input_size}, {self.hidden_size}" + describe(
@@ -357,24 +384,20 @@ class Layer(nn.Module):
         training: bool,
     ) -> tuple[Tensor, list[States]]:
         below = x
-        input_dropout = each(self.input_dropout, self.num_layers)[layer]
-        if training and input_dropout:
-            shape = (*x.shape[:-3], 1, *x.shape[-2:])
-            x = x * drop_mask(x, shape, input_dropout)
-        outputs, finals = [], []
+        if training and self.input_dropout:
+            rate = each(self.input_dropout, self.num_layers)[layer]
+            if rate:
+                x = x * drop_mask(x, (*x.shape[:-3], 1, *x.shape[-2:]), rate)
+        calls = []
         for reverse in self._reverses:
             given = self._given(layer, reverse, x, states, lengths, resets, training)
-            output, *final = self.recurrence(
-                x,
-                **given,
-                variant=self._variant,
-                reverse=reverse,
-                recompute=self.recompute,
-                backend=self.backend,
-            )
-            outputs.append(output)
-            finals.append(tuple(final))
+            calls.append((Arguments(x, **given), reverse))  # type: ignore[arg-type]
+        found = self.recurrence.together(
+            calls, variant=self._variant, recompute=self.recompute, backend=self.backend
+        )
+        outputs = [results[0] for results in found]
         output = outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=-1)
+        finals = [tuple(results[1:]) for results in found]
         return (output + below if self.residual and layer else output), finals
 
     def _given(
@@ -390,8 +413,9 @@ class Layer(nn.Module):
         """The arguments of the op beside x."""
         *leading, time, batch, _ = x.shape
         own = states[layer * self._directions + int(reverse)]
-        given = self._weights(layer, reverse) | dict(zip(("h0", "c0"), own, strict=False))
-        given |= {"lengths": lengths, "resets": resets}
+        given = self._weights(layer, reverse)
+        given.update(zip(("h0", "c0"), own, strict=False))
+        given["lengths"], given["resets"] = lengths, resets
         if self.learned_state and resets is not None:
             cell, suffix = self.recurrence.cell, _suffix(layer, reverse)
             fresh = parameters.first_states(self, cell, batch, suffix)
@@ -402,8 +426,10 @@ class Layer(nn.Module):
         if training and self.candidate_dropout:
             shape = (*leading, batch, self._sizes[layer])
             given["drop_n"] = drop_mask(x, shape, self.candidate_dropout)
-        shapes = [(*leading, time, batch, size) for size in self._form.sizes[layer]]
-        return given | self._keeps(x, shapes, training)
+        if self.zoneout:
+            shapes = [(*leading, time, batch, size) for size in self._form.sizes[layer]]
+            given |= self._keeps(x, shapes, training)
+        return given
 
     def _keeps(self, x: Tensor, shapes: Sequence[Any], training: bool) -> dict[str, Tensor | None]:
         """The zoneout masks."""
@@ -477,6 +503,15 @@ class Layer(nn.Module):
         return [
             tuple(parameters.first_states(self, cell, batch, suffix)) for suffix in self._suffixes
         ]
+
+    def _check_place(self, input: Any, layer: int, reverse: bool) -> None:
+        """Raise ParameterError for a packed input, or if there is no such layer or direction."""
+        if isinstance(input, PackedSequence):
+            raise ParameterError("input must be padded, with lengths=, got a PackedSequence")
+        if layer not in range(self.num_layers):
+            raise ParameterError(must_be("layer", f"from 0 to {self.num_layers - 1}", layer))
+        if reverse not in self._reverses:
+            raise ParameterError(must_be("reverse", "False for one direction", reverse))
 
     def _check_layout(self, input: Tensor, *dims: int) -> None:
         """Raise for another number of dimensions, as torch does, or of models."""

@@ -30,10 +30,11 @@ class StateForm:
     apart: bool
 
     def zeros(self, like: Tensor, batch: int) -> list[States]:
-        """States of zeros, for each layer and direction."""
-        shape = (*self._leading, batch)
+        """States of zeros, for each layer and direction; those of one size are one tensor."""
+        shape, distinct = (*self._leading, batch), {size for sizes in self.sizes for size in sizes}
+        zeros = {size: like.new_zeros((*shape, size)) for size in distinct}
         return [
-            tuple(like.new_zeros((*shape, size)) for size in sizes)
+            tuple(zeros[size] for size in sizes)
             for sizes in self.sizes
             for _ in range(self.directions)
         ]

@@ -97,7 +97,7 @@ def _has_followers(plan: Plan, cotangents: Sequence[Tensor]) -> bool:
         plan.save == SAVE_NOTHING
         or torch.is_grad_enabled()
         or needs_definition()
-        or needs_op(cotangents)
+        or needs_op(cotangents[0], cotangents)
     )
 
 

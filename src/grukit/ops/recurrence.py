@@ -95,7 +95,7 @@ class Recurrence:
                     sequence.definition(self.cell, tensors, *way)
                     for tensors, way in zip(arguments, ways, strict=True)
                 ]
-            if needs_op(flat):
+            if needs_op(arguments[0].x, flat):
                 self._check(arguments, variant)
                 return [
                     self.forward_op(*tensors, *way, save, backend)[:-1]

@@ -8,7 +8,7 @@ So do the batched cotangents of torch.autograd.grad, which are tensors of an old
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -16,6 +16,7 @@ from torch import Tensor
 from torch._C import _get_tracing_state, _len_torch_dispatch_stack, _len_torch_function_stack
 from torch.autograd import forward_ad
 
+_VMAP_MODE = torch._C._parse_dispatch_key("VmapMode") or "VmapMode"
 _PLAIN = frozenset({Tensor, torch.nn.Parameter, type(None)})
 
 
@@ -31,8 +32,8 @@ def needs_definition() -> bool:
     return not torch.compiler.is_compiling() and _in_older_vmap()
 
 
-def needs_op(tensors: Sequence[Tensor | None]) -> bool:
-    """Whether a call on `tensors` must be one library op, since someone looks on.
+def needs_op(first: Tensor, tensors: Iterable[Tensor | None]) -> bool:
+    """Whether a call on tensors, like the first of one device, must be an op: someone looks on.
 
     That is torch.compile, torch.export or torch.jit.trace, a dispatch or function mode, such as
     fake tensors, make_fx and counters of flops, a subclass of Tensor, or a tensor without data.
@@ -44,13 +45,13 @@ def needs_op(tensors: Sequence[Tensor | None]) -> bool:
         or _len_torch_function_stack() > 0
         or _get_tracing_state() is not None
         or not _PLAIN.issuperset(map(type, tensors))
-        or any(t is not None and t.is_meta for t in tensors)
+        or first.is_meta
     )
 
 
 def _in_older_vmap() -> bool:
     """Whether torch.autograd.grad maps over cotangents (is_grads_batched)."""
-    return torch._C._dispatch_tls_is_dispatch_key_included("VmapMode")
+    return torch._C._dispatch_tls_is_dispatch_key_included(_VMAP_MODE)
 
 
 def autocast_dtype(tensor: Tensor) -> torch.dtype | None:
