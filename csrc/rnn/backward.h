@@ -77,7 +77,7 @@ class Backward {
     d_bias_c_ = call.gain_c ? pieces.take<float>(s_.state_stride) : nullptr;
     nowhere_ = pieces.take<float>(threads * s_.state_stride);
     for (int i = 0; i < 2; ++i)
-      rate_[i] = call.keep_is_rate[i] ? pieces.take<E>(s_.state_stride) : nullptr;
+      rate_[i] = has_rate(call, i) ? pieces.take<E>(s_.state_stride) : nullptr;
 
     const int64_t gates = Cell::GATES * s_.hidden;
     d_w_ih_ = weight_room(pieces, call.dw_ih, gates * s_.input);

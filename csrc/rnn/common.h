@@ -23,6 +23,8 @@ static grukit_call of_model(const grukit_call &call, int64_t model) {
     if (pointer) pointer = (Pointer)((uintptr_t)pointer + model * size * bytes);
   };
   move(own.x, call.x_stride[0]);
+  // Without inputs x may be missing; but a step that counts has an address, of which none is read.
+  if (!own.x) own.x = own.w_hh;
   move(own.dx, steps * s.input);
   const auto move_both = [&](auto &value, auto &gradient, int64_t size) {
     move(value, size);
@@ -52,6 +54,11 @@ static grukit_call of_model(const grukit_call &call, int64_t model) {
   move_both(own.c, own.d_c, units);
   if (own.reserve) own.reserve += model * steps * s.hidden;
   return own;
+}
+
+// Whether keep_h (0) or keep_c (1) is there, and a single number.
+static bool has_rate(const grukit_call &call, int which) {
+  return call.keep_is_rate[which] && (which ? call.keep_c : call.keep_h);
 }
 
 // The rows of the reserve.

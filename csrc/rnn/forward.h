@@ -44,7 +44,7 @@ class Forward {
     bias_c_ = call.gain_c ? pieces.take<float>(s_.state_stride) : nullptr;
     c_raw_ = call.gain_c ? pieces.take<float>(threads * s_.state_stride) : nullptr;
     for (int i = 0; i < 2; ++i)
-      rate_[i] = call.keep_is_rate[i] ? pieces.take<E>(s_.state_stride) : nullptr;
+      rate_[i] = has_rate(call, i) ? pieces.take<E>(s_.state_stride) : nullptr;
     x_ = sizeof(E) == 2 ? pieces.take<float>(rows * x_stride()) : nullptr;
     left_ = pieces.take<const float *>(threads * pointers());
     right_ = pieces.take<float *>(threads * pointers());
