@@ -1,4 +1,4 @@
-"""What every test shares: one thread, fixed seeds, and the data folder of this machine."""
+"""What every test shares: one thread, fixed seeds, the native core and the folder of data."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import hypothesis
 import numpy as np
 import pytest
 
-from grukit.core import env
+from grukit.core import clib, env
 
 # Read when torch is first imported: parallel workers must not fight for the cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -26,6 +26,28 @@ hypothesis.settings.register_profile(
     "grukit", deadline=None, derandomize=True, print_blob=True, database=None
 )
 hypothesis.settings.load_profile("grukit")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "needs_core: skipped where there is no native core")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Where the core is required, a test that needs it fails without it."""
+    if item.get_closest_marker("needs_core") and (missing := clib.why_missing()):
+        required = os.environ.get("GRUKIT_REQUIRE_NATIVE", "0") not in ("", "0")
+        (pytest.fail if required else pytest.skip)(missing)
+
+
+@pytest.fixture(params=clib.SETS)
+def each_isa(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Each instruction set that this machine can run, while it is chosen."""
+    if request.param not in clib.isas():
+        pytest.skip(f"this machine cannot run {request.param}")
+    before = clib.isa()
+    clib.set_isa(request.param)
+    yield request.param
+    clib.set_isa(before)
 
 
 @pytest.fixture(autouse=True)

@@ -209,6 +209,18 @@ def of_plain(case: Case, tensors: Arguments, oracle: Results) -> Results:
     return {name: truth + (rounded[name] - truth) * finer for name, truth in oracle.items()}
 
 
+def of_moved(case: Case, tensors: Arguments) -> Results:
+    """The same in float64, with every argument moved by a rounding of the arithmetic."""
+    generator = torch.Generator().manual_seed(0)
+    epsilon = torch.finfo(compute_dtype(case.dtype)).eps
+
+    def moved(tensor: Tensor) -> Tensor:
+        signs = torch.randint(0, 2, tensor.shape, generator=generator) * 2 - 1
+        return tensor.double() * (1 + signs * epsilon)
+
+    return of_definition(case, tensors.map_floats(moved), torch.float64)
+
+
 def forward(
     backend: Backend, case: Case, tensors: Arguments, save: int | None = None
 ) -> tuple[Tensor, ...]:
@@ -258,11 +270,16 @@ def compare_all(case: Case, tensors: Arguments, *found: Results) -> None:
     """Compare results for a case with those of the definition on these tensors."""
     oracle = of_definition(case, tensors, torch.float64)
     plain = of_plain(case, tensors, oracle)
+    # Layer norm magnifies every rounding where what it acts on is small. The plain version may be
+    # lucky with its own; how far any may lead is seen from arguments that differ by one.
+    moved = of_moved(case, tensors) if case.layer_norm else oracle
     for got in found:
         if got.keys() != oracle.keys():
             raise AssertionError(f"{case} must give {sorted(oracle)}, got {sorted(got)}")
         for name, truth in oracle.items():
-            compare(got[name], truth, plain[name], what=f"{name} of {case}")
+            lucky = (moved[name] - truth).abs().sum() > (plain[name] - truth).abs().sum()
+            own = moved[name].to(plain[name].dtype) if lucky else plain[name]
+            compare(got[name], truth, own, what=f"{name} of {case}")
 
 
 class Subject(NamedTuple):
