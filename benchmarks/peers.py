@@ -80,15 +80,11 @@ def grukit_int8(problem: Problem, threads: int) -> Ready:
     import torch
 
     torch.set_num_threads(threads)
-    layer = int8_of(grukit_layer(problem))
-    if layer is None:
-        raise Refused("grukit has no int8 layer")
-    return of_layer(layer, problem)
+    from grukit.nn import quantize
 
-
-def int8_of(layer: Any) -> Any | None:
-    """A layer of grukit.nn with weights in int8; None while there is no such form."""
-    return None
+    if problem.use == "training":
+        raise Refused("int8 is for inference")
+    return of_layer(quantize(grukit_layer(problem)), problem)
 
 
 def torch_layer(problem: Problem, dtype: Any = None) -> Any:

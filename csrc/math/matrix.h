@@ -40,11 +40,10 @@ struct Matrix {
     float *panel = const_cast<float *>(packed().panel(index));
     const int64_t words = packed().depth;
     if (precision == Precision::int8) return pack_int8(weights, source, index, panel);
-    if constexpr (sizeof(E) == 2)
-      if (precision == Precision::bfloat16)
-        return pack_rows(words, source, [&](int64_t row, int64_t k, int64_t count) {
-          return pairs_of(weights + row * depth, depth, k, count);
-        }, index, panel);
+    if (precision == Precision::bfloat16)
+      return pack_rows(words, source, [&](int64_t row, int64_t k, int64_t count) {
+        return pairs_of(weights + row * depth, depth, k, count);
+      }, index, panel);
     pack_rows(words, source, [&](int64_t row, int64_t k, int64_t count) {
       return load(weights + row * depth + k, count);
     }, index, panel);

@@ -58,6 +58,16 @@ GRUKIT_INLINE Vector pairs_of(const bfloat16 *row, int64_t size, int64_t k, int6
   return words;
 }
 
+GRUKIT_INLINE Vector pairs_of(const float *row, int64_t size, int64_t k, int64_t count) {
+  alignas(64) bfloat16 halves[2 * LANES] = {};
+  const int64_t values = least(2 * count, size - 2 * k);
+  store(halves, load(row + 2 * k, least(LANES, values)));
+  if (values > LANES) store(halves + LANES, load(row + 2 * k + LANES, values - LANES));
+  Vector words;
+  std::memcpy(&words, halves, sizeof words);
+  return words;
+}
+
 // Two rows as one of pairs.
 GRUKIT_INLINE Vector pair(Vector first, Vector second) {
   return (Vector)(round_to_upper(first) >> 16 | (round_to_upper(second) & 0xffff0000u));

@@ -95,27 +95,35 @@ static Precision precision_of(const grukit_call &call) {
   return pairs ? Precision::bfloat16 : Precision::float32;
 }
 
+// That of the input's product. It is taken for all steps at once and bound by arithmetic, not by
+// bytes; and inputs as int8 would cost more accuracy than all the rest.
+static Precision input_precision(Precision precision) {
+  if (precision != Precision::int8) return precision;
+  return has_pairs() ? Precision::bfloat16 : Precision::float32;
+}
+
 // The weights of the forward in panels.
 template <class Cell>
 struct Weights {
   Matrix w_ih, w_hh[Cell::PRODUCTS], w_hr;
 
   static int64_t floats(const Sizes<Cell> &s, Precision precision) {
-    int64_t total = Matrix::floats(precision, s.input, s.all.width());
+    int64_t total = Matrix::floats(input_precision(precision), s.input, s.all.width());
     for (const Gates &gates : s.products)
       total += Matrix::floats(precision, s.output, gates.width());
     return total + (s.projected ? Matrix::floats(precision, s.hidden, s.output) : 0);
   }
 
   Weights(const Sizes<Cell> &s, Precision precision, const float *base) {
-    const auto next = [&](int64_t depth, int64_t columns) {
-      const Matrix found{precision, base, depth, columns};
-      base += Matrix::floats(precision, depth, columns);
+    const auto next = [&](Precision own, int64_t depth, int64_t columns) {
+      const Matrix found{own, base, depth, columns};
+      base += Matrix::floats(own, depth, columns);
       return found;
     };
-    w_ih = next(s.input, s.all.width());
-    for (int p = 0; p < Cell::PRODUCTS; ++p) w_hh[p] = next(s.output, s.products[p].width());
-    if (s.projected) w_hr = next(s.hidden, s.output);
+    w_ih = next(input_precision(precision), s.input, s.all.width());
+    for (int p = 0; p < Cell::PRODUCTS; ++p)
+      w_hh[p] = next(precision, s.output, s.products[p].width());
+    if (s.projected) w_hr = next(precision, s.hidden, s.output);
   }
 
   template <class E>

@@ -61,7 +61,7 @@ def forward_and_backward(case, save=SAVE_ALL):
 
 @each_op
 def test_the_native_backend_is_the_first_choice(op):
-    assert [backend.name for backend in RECURRENCES[op].backends] == ["native", "reference"]
+    assert [backend.name for backend in RECURRENCES[op].backends] == ["native", "int8", "reference"]
 
 
 @needs_core

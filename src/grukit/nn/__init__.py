@@ -6,6 +6,7 @@ from grukit.nn.cells import GRUCell, LSTMCell, RNNCell
 from grukit.nn.gru import GRU, GRUTrace
 from grukit.nn.lstm import LSTM, LSTMTrace
 from grukit.nn.models import stack_models, unstack_models
+from grukit.nn.quantization import quantize
 from grukit.nn.rnn import RNN, RNNTrace
 from grukit.nn.stack import Stack
 
@@ -29,6 +30,7 @@ __all__ = [
     "Stack",
     "convert",
     "init",
+    "quantize",
     "stack_models",
     "unstack_models",
 ]

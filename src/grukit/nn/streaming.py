@@ -13,7 +13,7 @@ from grukit.nn import parameters
 from grukit.ops.contract import Arguments
 from grukit.ops.native import DTYPES, encoded
 from grukit.ops.packed import Sight, is_visible
-from grukit.ops.transforms import autocast_dtype, needs_definition
+from grukit.ops.transforms import autocast_dtype, needs_definition, needs_op
 
 KEPT = 8
 """So many stacks stay open, each with a copy of the weights: one for each thread and batch."""
@@ -24,7 +24,7 @@ class Stack:
 
     def __init__(self, layer: Any, x: Tensor) -> None:
         self.isa, self.zoneout = clib.isa(), layer.zoneout
-        self.learned_state = layer.learned_state
+        self.learned_state, self.backend = layer.learned_state, layer.backend
         self.x_shape, self.dtype = x.shape, x.dtype
         batch = x.shape[:-1]
         self.output_shape = (*batch, layer._output_size(0))
@@ -43,6 +43,7 @@ class Stack:
             x.shape != self.x_shape
             or x.dtype is not self.dtype
             or layer.zoneout != self.zoneout
+            or layer.backend != self.backend
             or clib.isa() != self.isa
         ):
             return False
@@ -119,7 +120,7 @@ def _can_run(layer: Any, x: Tensor) -> bool:
     recurrence, weights = layer.recurrence, layer._parameters
     names = _weight_names(layer)
     return (
-        layer.backend in (None, "native")
+        layer.backend in (None, "native", "int8")
         and any(backend.name == "native" for backend in recurrence.backends)
         and clib.why_missing() is None
         and not layer.bidirectional
@@ -146,7 +147,8 @@ def _open(layer: Any, x: Tensor, index: int) -> clib.Stream:
     """A stream of one layer of the stack, for x [1, B, I]."""
     cell, weights = layer.recurrence.cell, layer._weights(index, False)
     inputs = Arguments(x, x, **weights, **layer._keeps(x, (), training=False))
-    return clib.Stream(encoded(cell, inputs, layer._variant), cell.name)
+    quantized = layer.backend == "int8"
+    return clib.Stream(encoded(cell, inputs, layer._variant, quantized=quantized), cell.name)
 
 
 def _is_plain(tensor: Any) -> bool:
@@ -158,10 +160,4 @@ def _is_plain(tensor: Any) -> bool:
 
 def _is_watched(x: Tensor) -> bool:
     """Whether a transform, autocast or a trace must see the operations themselves."""
-    return (
-        needs_definition()
-        or torch.compiler.is_compiling()
-        or autocast_dtype(x) is not None
-        or torch._C._get_tracing_state() is not None
-        or torch._C._len_torch_dispatch_stack() > 0
-    )
+    return needs_definition() or autocast_dtype(x) is not None or needs_op(x, (x,))

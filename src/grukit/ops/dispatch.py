@@ -1,7 +1,7 @@
 """Which backend runs a call: decided once per sequence, never per step.
 
 A backend lists its objections to a call. A backend asked for by name runs or raises with
-every objection; the automatic choice is the first backend that has none.
+every objection; the automatic choice is the first backend that has none and is exact.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ class Backend:
     `forward_many` and `backward_many` are optional. They take a list of such calls that do not
     depend on each other, say the two directions of a layer, each a tuple of the arguments above,
     and give the list of their results, as if each ran alone; `save` is the same for all.
+
+    One that is not `exact` gives other numbers than the definition, and runs only by name.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Backend:
     backward: Callable[..., Any]
     forward_many: Callable[[Sequence[tuple[Any, ...]]], list[Any]] | None = None
     backward_many: Callable[[Sequence[tuple[Any, ...]]], list[Any]] | None = None
+    exact: bool = True
 
 
 def choose(call: Any, backends: Sequence[Backend], wish: str | None = None) -> Backend:
@@ -51,7 +54,7 @@ def choose(call: Any, backends: Sequence[Backend], wish: str | None = None) -> B
     name = wish or env.backend()
     if name is None:
         for backend in backends:
-            if not backend.why_not(call):
+            if backend.exact and not backend.why_not(call):
                 return backend
         raise BackendError(f"no backend can run this call\n{explain(call, backends)}")
     for backend in backends:
@@ -90,6 +93,6 @@ def explain(call: Any, backends: Sequence[Backend]) -> str:
     """A line per backend, in order of preference: that it can run `call`, or why not."""
     lines = []
     for backend in backends:
-        reasons = backend.why_not(call)
-        lines.append(f"{backend.name}: {'; '.join(reasons) if reasons else 'can run it'}")
+        can = "can run it" if backend.exact else "can run it, asked for by name"
+        lines.append(f"{backend.name}: {'; '.join(backend.why_not(call)) or can}")
     return "\n".join(lines)

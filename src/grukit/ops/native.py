@@ -1,4 +1,4 @@
-"""The backend "native": sequences run by the C++ core, on a CPU, on tensors where they lie."""
+"""The backends "native" and "int8": sequences run by the C++ core, on tensors where they lie."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from grukit.core import clib
+from grukit.core.errors import BackendError
 from grukit.ops.cell import Cell, States
 from grukit.ops.contract import (
     DIFFERENTIABLE,
@@ -41,6 +42,28 @@ def native(cell: Cell) -> Backend:
     )
 
 
+def int8(cell: Cell) -> Backend:
+    """The same for inference with weights as int8, a scale for each row; gates in float32."""
+
+    def refuse(*call: object) -> dict[str, Tensor]:
+        raise BackendError("backend 'int8' has no gradients")
+
+    return Backend(
+        name="int8",
+        why_not=why_not_int8,
+        forward=lambda *call: forward_many(cell, [call], quantized=True)[0],
+        backward=refuse,
+        forward_many=functools.partial(forward_many, cell, quantized=True),
+        exact=False,
+    )
+
+
+def why_not_int8(call: Call) -> tuple[str, ...]:
+    """The reasons why the core cannot run the call with weights as int8."""
+    trains = call.save != SAVE_NOTHING
+    return (*why_not(call), *(["it is for inference, under torch.no_grad()"] if trains else []))
+
+
 def why_not(call: Call) -> tuple[str, ...]:
     """The reasons why the core cannot run the call."""
     reasons = []
@@ -56,7 +79,7 @@ def why_not(call: Call) -> tuple[str, ...]:
 
 
 def forward_many(
-    cell: Cell, calls: Sequence[tuple[Arguments, str, bool, int]]
+    cell: Cell, calls: Sequence[tuple[Arguments, str, bool, int]], *, quantized: bool = False
 ) -> list[tuple[Tensor, ...]]:
     """Output, final states and reserve of each call."""
     encoded_calls, results, held = b"", [], []
@@ -64,7 +87,7 @@ def forward_many(
         inputs = dense(tensors)
         output, h, c, reserve = made = _results(cell, inputs, save)
         values = (
-            *numbers(cell, inputs, variant, reverse, save),
+            *numbers(cell, inputs, variant, reverse, save, quantized),
             *addresses(inputs),
             *addresses((output, h, c, None if save == SAVE_NOTHING else reserve)),
             *_NO_GRADIENTS,
@@ -106,14 +129,19 @@ def backward_many(
     return results
 
 
-def encoded(cell: Cell, inputs: Arguments, variant: str) -> bytes:
+def encoded(cell: Cell, inputs: Arguments, variant: str, *, quantized: bool = False) -> bytes:
     """A call that has inputs alone."""
-    values = numbers(cell, inputs, variant, False, SAVE_NOTHING)
+    values = numbers(cell, inputs, variant, False, SAVE_NOTHING, quantized)
     return clib.call(*values, *addresses(inputs), *_NO_RESULTS, *_NO_GRADIENTS, 0)
 
 
 def numbers(
-    cell: Cell, inputs: Arguments, variant: str, reverse: bool, save: int
+    cell: Cell,
+    inputs: Arguments,
+    variant: str,
+    reverse: bool,
+    save: int,
+    quantized: bool = False,
 ) -> tuple[int, ...]:
     """The values of clib.NUMBERS."""
     x, w_hr = inputs.x, inputs.w_hr
@@ -122,7 +150,7 @@ def numbers(
     return (
         clib.CELLS[cell.name, variant],
         DTYPES[x.dtype],
-        0,
+        quantized,
         models[0] if models else 1,
         time,
         batch,
