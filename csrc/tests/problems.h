@@ -329,7 +329,8 @@ class Buffer {
   size_t bytes() const { return static_cast<size_t>(count_ * element_); }
   bool there() const { return memory_ != nullptr; }
   bool holds(const Buffer &other) const {
-    return bytes() == other.bytes() && !std::memcmp(data(), other.data(), bytes());
+    if (bytes() != other.bytes()) return false;
+    return bytes() == 0 || !std::memcmp(data(), other.data(), bytes());
   }
   double get(int64_t index) const {
     if (element_ == 4) return reinterpret_cast<const float *>(data())[index];
@@ -416,8 +417,10 @@ class Run {
   // Packs the weights, for the forwards to come.
   grukit_status pack() {
     const size_t bytes = grukit_packed_bytes(&call);
-    packed_.reset(static_cast<char *>(std::aligned_alloc(64, bytes)));
-    const grukit_status status = grukit_pack(&call, packed_.get());
+    void *memory = nullptr;
+    if (posix_memalign(&memory, 64, bytes)) return GRUKIT_NO_MEMORY;
+    packed_.reset(static_cast<char *>(memory));
+    const grukit_status status = grukit_pack(&call, memory);
     call.packed = packed_.get();
     return status;
   }
