@@ -146,9 +146,9 @@ static void read_tensor(Text *text, const char *name, const char *data, uint64_t
   if (dims < 1 || ends != 2) fail("%s must have a shape of 1 or 2 sizes and two offsets", name);
   uint64_t count = 1;
   for (int i = 0; i < dims; ++i) {
-    if (tensor->shape[i] > UINT32_MAX || (tensor->shape[i] && count > UINT32_MAX / tensor->shape[i]))
-      fail("%s is too large", name);
-    count *= tensor->shape[i];
+    const uint64_t size = tensor->shape[i];
+    if (size > UINT32_MAX || (size && count > UINT32_MAX / size)) fail("%s is too large", name);
+    count *= size;
   }
   if (offsets[0] > offsets[1] || offsets[1] > bytes || offsets[1] - offsets[0] != count * 4)
     fail("%s must lie in the file and have as many numbers as its shape says", name);
@@ -257,7 +257,8 @@ static void read_step(const char *line, long long which, float *values, int64_t 
     if (end == line) {
       line += strspn(line, " \t\r\n");
       const size_t word = strcspn(line, " \t\r\n");
-      if (word) fail("step %lld must be numbers, got %.*s", which, word < 20 ? (int)word : 20, line);
+      if (word)
+        fail("step %lld must be numbers, got %.*s", which, word < 20 ? (int)word : 20, line);
       if (i < count)
         fail("step %lld must have %lld numbers, got %lld", which, (long long)count, (long long)i);
       return;

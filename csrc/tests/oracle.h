@@ -58,8 +58,12 @@ class Tape {
 
 inline Tape tape;
 
-inline Number operator+(Number a, Number b) { return tape.add(a.value + b.value, {{a, 1}, {b, 1}}); }
-inline Number operator-(Number a, Number b) { return tape.add(a.value - b.value, {{a, 1}, {b, -1}}); }
+inline Number operator+(Number a, Number b) {
+  return tape.add(a.value + b.value, {{a, 1}, {b, 1}});
+}
+inline Number operator-(Number a, Number b) {
+  return tape.add(a.value - b.value, {{a, 1}, {b, -1}});
+}
 inline Number operator*(Number a, Number b) {
   return tape.add(a.value * b.value, {{a, b.value}, {b, a.value}});
 }

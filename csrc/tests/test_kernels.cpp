@@ -20,6 +20,7 @@ using namespace grukit_test;
 
 namespace {
 
+constexpr bool kSlow = kEmulated || kSanitized;
 constexpr int kProblems = kEmulated ? 60 : kSanitized ? 120 : 500;
 
 const std::vector<std::string> kSets = instruction_sets();
@@ -119,10 +120,25 @@ void check_one_sequence(const Run &run, const Problem &problem, Random &random) 
         problem.name.c_str());
 }
 
+// Where errors grow so much from step to step, no two correct programs agree.
+bool is_chaotic(const Expected &wanted) {
+  for (int field : {X, H0, C0}) {
+    for (double value : wanted.gradients[field]) {
+      if (std::fabs(value) > 1000) return true;
+    }
+  }
+  return false;
+}
+
 void test_random_calls() {
+  int chaotic = 0;
   for (int seed = 0; seed < kProblems; ++seed) {
     const Problem problem = random_problem(seed);
     const Expected wanted = expected(problem);
+    if (is_chaotic(wanted)) {
+      ++chaotic;
+      continue;
+    }
     for (const std::string &set : kSets) {
       grukit_set_isa(set.c_str());
       Random random(seed);
@@ -140,6 +156,7 @@ void test_random_calls() {
       check_one_sequence(run, problem, random);
     }
   }
+  CHECK(chaotic < kProblems / 10, "%d of %d", chaotic, kProblems);
 }
 
 // Layer norm would enlarge the rounding of the bytes without bound.
@@ -150,6 +167,7 @@ void test_quantized_calls() {
     problem.facts.quantized = 1;
     problem.facts.save = GRUKIT_SAVE_NOTHING;
     const Expected wanted = expected(problem);
+    if (is_chaotic(wanted)) continue;
     for (const std::string &set : kSets) {
       grukit_set_isa(set.c_str());
       Random random(seed);
@@ -203,11 +221,11 @@ std::vector<Problem> large_problems() {
   };
   std::vector<Problem> found;
   for (const Sizes &s : sizes) {
-    for (int options = 0; options < 4; ++options) {
+    for (int options = 0; options < 4; options += kSlow ? 3 : 1) {
       const bool noisy = options & 1, rounded = options & 2;
       Random random(100 + options);
       Problem p = plain_problem(s.cell, rounded ? GRUKIT_BF16 : GRUKIT_F32, s.models,
-                                kSanitized ? s.time / 2 : s.time, s.batch, s.input, s.hidden);
+                                kSlow ? s.time / 2 : s.time, s.batch, s.input, s.hidden);
       p.facts.projected = s.projected;
       p.facts.save = options < 2 ? GRUKIT_SAVE_ALL : GRUKIT_SAVE_STATES;
       p.facts.reverse = noisy;
