@@ -169,7 +169,7 @@ def test_a_trace_under_autocast_is_of_the_forward_pass(kind):
     with autocast():
         output, trace = layer(x)[0], layer.trace(x, layer=1)
     assert {part.dtype for part in trace} == {torch.bfloat16}
-    assert torch.equal(trace.hidden, output)
+    assert_close(trace.hidden, output, "hidden", within=0.01)
 
 
 @kinds_with_options(LAYERS, without=["models"])
@@ -183,7 +183,7 @@ def test_a_step_under_autocast_is_a_sequence_of_one_step(kind, options):
             pairs = zip(tensors((now, state)), tensors((output[0], final)), strict=True)
             for got, wanted in pairs:
                 assert got.dtype == torch.bfloat16
-                torch.testing.assert_close(got, wanted)
+                torch.testing.assert_close(got, wanted, rtol=0.016, atol=0.002)
 
 
 @kinds_with_options(CELLS, without=["residual", "sizes", "models"])

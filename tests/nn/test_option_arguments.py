@@ -246,7 +246,7 @@ def test_hidden_sizes_may_be_any_list_or_tuple():
 @pytest.mark.parametrize("kind", LAYERS)
 def test_an_unknown_backend_is_named_when_used(kind):
     with pytest.raises(
-        BackendError, match="backend must be one of 'native', 'reference', got 'cuda'"
+        BackendError, match="backend must be one of 'native', 'int8', 'reference', got 'cuda'"
     ):
         kind(3, 4, backend="cuda")(X)
 

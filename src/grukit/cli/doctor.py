@@ -108,11 +108,19 @@ def _backends() -> dict[str, list[str]]:
 
     from grukit.ops import gru
     from grukit.ops.contract import SAVE_ALL, Arguments, Call
+    from grukit.ops.dispatch import Backend
 
     shapes = ((96, 64, 16), (64, 64), (192, 16), (192, 64))
     tensors = Arguments(*(torch.empty(shape) for shape in shapes))
     call = Call.of(gru.cell, tensors, variant="after", save=SAVE_ALL)
-    return {backend.name: list(backend.why_not(call)) for backend in gru.backends}
+
+    def objections(backend: Backend) -> list[str]:
+        try:
+            return list(backend.why_not(call))
+        except BackendError as error:
+            return [str(error)]
+
+    return {backend.name: objections(backend) for backend in gru.backends}
 
 
 def _data_sets() -> dict[str, str | None]:
