@@ -132,9 +132,10 @@ GRUKIT_API const char *grukit_message(void);
 /* The threads on which a call would run, of those it allows. */
 GRUKIT_API int64_t grukit_threads(const grukit_call *call, int64_t count, int64_t backward);
 
-/* Weights packed for the forward: bytes needed, aligned to 64, and the packing. The result depends
- * on the instruction set, the weights, and of the call on cell, dtype, quantized, models and sizes
- * of features alone. 0 bytes for a call that is not valid. */
+/* Weights packed for the forward: bytes needed, a multiple of 64 and to be aligned to 64, and the
+ * packing. The result depends on the CPU, the instruction set, the weights, and of the call on cell,
+ * dtype, quantized, models, sizes of features and whether there is a gain_ih. 0 bytes for a call
+ * that is not valid. */
 GRUKIT_API size_t grukit_packed_bytes(const grukit_call *call);
 GRUKIT_API grukit_status grukit_pack(const grukit_call *call, void *packed);
 

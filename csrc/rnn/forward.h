@@ -66,7 +66,6 @@ class Forward {
     const int64_t thread = member.thread, threads = member.threads;
     const Part part = part_of(thread, threads);
     start(part);
-    if (plan_ == Plan::units) member.meet();
     if (plan_ == Plan::ahead) {
       project(0, 0, thread, threads, part);
       member.meet();
@@ -176,7 +175,7 @@ class Forward {
       if (emitted_) clear_row(row_of(emitted_, b, s_.state_stride));
       if (a_) clear_row(row_of(a_, b, s_.state_stride));
     }
-    if (s_.time) enter(0, 0, part.first, part.last, part, true);
+    if (s_.time) enter(0, 0, part.first, part.last, whole(part), true);
   }
 
   void clear_row(float *row) const { std::memset(row, 0, s_.state_stride * sizeof(float)); }

@@ -118,9 +118,8 @@ static size_t packed_bytes(const grukit_call &call) {
   return with_types(call, [&](auto cell, auto element) {
     using Cell = decltype(cell);
     const Precision precision = precision_of<decltype(element)>(call);
-    return static_cast<size_t>(call.models *
-                               Weights<Cell>::floats(Sizes<Cell>(call), precision)) *
-           sizeof(float);
+    const int64_t floats = call.models * Weights<Cell>::floats(Sizes<Cell>(call), precision);
+    return static_cast<size_t>(round_up(floats * sizeof(float), 64));
   });
 }
 

@@ -21,11 +21,14 @@ template <class Cell>
 static Costs costs(const grukit_call &call, bool backward) {
   const Sizes<Cell> s(call);
   const double rows = static_cast<double>(s.time * s.batch), width = s.all.width();
-  const double multiply = LANES * 6, read = 80;  // multiplications and bytes in a nanosecond
+  // Multiplications and bytes in a nanosecond, and bytes of a weight.
+  const double multiply = LANES * 6, read = 80;
+  const double size = call.quantized ? 1 : call.dtype == GRUKIT_BF16 && has_pairs() ? 2 : 4;
   const double recurrent = width * s.output, inputs = width * s.input;
   Costs found;
   found.products = rows * (backward ? 2 * inputs + recurrent : inputs) / multiply;
-  const double arithmetic = s.batch * recurrent / multiply, bytes = recurrent * 4 / read;
+  const double arithmetic = s.batch * recurrent / multiply * size / 4;
+  const double bytes = recurrent * size / read;
   found.step = (arithmetic > bytes ? arithmetic : bytes) + s.batch * width * 1.5 / LANES + 80;
   found.total = found.products + found.step * s.time;
   return found;

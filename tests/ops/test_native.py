@@ -47,9 +47,9 @@ def forward(case, tensors=None, save=SAVE_NOTHING):
     return native(case.op).forward(tensors, case.variant, case.reverse, save)
 
 
-def forward_and_backward(case, save=SAVE_ALL):
+def forward_and_backward(case, save=SAVE_ALL, tensors=None):
     """Every result, in an order."""
-    tensors = case.tensors()
+    tensors = tensors or case.tensors()
     output, *final, reserve = forward(case, tensors, save)
     d_output, *d_final = random_like([output, *final])
     wants = [name for name in NAMES[:14] if getattr(tensors, name) is not None]
@@ -128,12 +128,16 @@ def test_results_do_not_depend_on_the_number_of_threads(op, variant, dtype, thre
         big(op, variant, dtype=dtype),
         replace(big(op, variant, dtype=dtype), reverse=True, layer_norm=False, proj_size=0),
         Case(op, variant, 40, 1, 200, 300, dtype=dtype),
+        Case(op, variant, 40, 1, 200, 300, dtype=dtype, resets=True, lengths=True, fresh=True),
     ):
+        tensors = case.tensors()
+        if tensors.resets is not None:
+            tensors.resets[0] = True
         for save in (SAVE_ALL, SAVE_STATES):
             threads(1)
-            alone = forward_and_backward(case, save)
+            alone = forward_and_backward(case, save, tensors)
             threads(2)
-            for got, wanted in zip(forward_and_backward(case, save), alone, strict=True):
+            for got, wanted in zip(forward_and_backward(case, save, tensors), alone, strict=True):
                 assert torch.equal(got, wanted)
     assert {1, 2} <= ran
 
