@@ -113,9 +113,9 @@ def test_random_shapes_equal_the_definition(op, data):
 
 
 def big(op, variant, **fields):
-    """A call on which two threads are worth their while."""
+    """A call on which two threads are worth their while, also where cores are busy."""
     return everything(
-        op, variant, time=9, batch=40, input_size=70, hidden_size=130, models=None, **fields
+        op, variant, time=900, batch=40, input_size=70, hidden_size=130, models=None, **fields
     )
 
 
@@ -127,8 +127,8 @@ def test_results_do_not_depend_on_the_number_of_threads(op, variant, dtype, thre
     for case in (
         big(op, variant, dtype=dtype),
         replace(big(op, variant, dtype=dtype), reverse=True, layer_norm=False, proj_size=0),
-        Case(op, variant, 40, 1, 200, 300, dtype=dtype),
-        Case(op, variant, 40, 1, 200, 300, dtype=dtype, resets=True, lengths=True, fresh=True),
+        Case(op, variant, 1500, 1, 200, 300, dtype=dtype),
+        Case(op, variant, 1500, 1, 200, 300, dtype=dtype, resets=True, lengths=True, fresh=True),
     ):
         tensors = case.tensors()
         if tensors.resets is not None:
