@@ -173,8 +173,15 @@ def test_states_of_another_form_take_the_definition():
         assert_close(layer.step(x, other)[0], layer._step(x, other)[0], "output", within=1e-6)
     with pytest.raises(RuntimeError, match="Expected hidden size"):
         layer.step(x, torch.zeros(1, 3, 5))
-    with pytest.raises(RuntimeError, match="hx must be a tensor"):
-        layer.step(x, (state, state))
+    for wrong in ((state,), (state, state), 5):
+        with pytest.raises(RuntimeError, match="hx must be a tensor"):
+            layer.step(x, wrong)
+    lstm = LSTM(4, 5)
+    pair = lstm.step(x)[1]
+    assert_close(lstm.step(x, [*pair])[0], lstm.step(x, pair)[0], "output", within=1e-6)
+    for wrong in (state, (state,), 5):
+        with pytest.raises(RuntimeError, match=r"hx must be a pair \(h, c\)"):
+            lstm.step(x, wrong)
 
 
 def test_copies_open_their_own(opened):

@@ -13,7 +13,7 @@ from grukit.nn import parameters
 from grukit.ops.contract import Arguments
 from grukit.ops.native import DTYPES, encoded
 from grukit.ops.packed import Sight, is_visible
-from grukit.ops.transforms import autocast_dtype, needs_definition, needs_op
+from grukit.ops.transforms import needs_definition, needs_op
 
 KEPT = 8
 """So many stacks stay open, each with a copy of the weights: one for each thread and batch."""
@@ -55,8 +55,8 @@ class Stack:
             if self.learned_state:
                 return None
             return [torch.zeros(shape, dtype=self.dtype) for shape in self.state_shapes]
-        given = (state,) if isinstance(state, Tensor) else state
-        if len(given) != len(self.state_shapes):
+        given = state if len(self.state_shapes) == 2 else (state,)
+        if type(given) is not tuple or len(given) != len(self.state_shapes):
             return None
         for tensor, shape in zip(given, self.state_shapes, strict=True):
             if not _is_plain(tensor) or tensor.requires_grad:
@@ -160,4 +160,4 @@ def _is_plain(tensor: Any) -> bool:
 
 def _is_watched(x: Tensor) -> bool:
     """Whether a transform, autocast or a trace must see the operations themselves."""
-    return needs_definition() or autocast_dtype(x) is not None or needs_op(x, (x,))
+    return needs_definition() or torch.is_autocast_enabled("cpu") or needs_op(x, (x,))
