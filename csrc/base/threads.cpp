@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <signal.h>
 
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
@@ -241,14 +242,15 @@ bool Barrier::wait(int64_t threads) {
 
 namespace {
 
-// After that something else has probably gone; to try costs a time slice.
-constexpr std::chrono::milliseconds kBusyFor{200};
+// A hiccup is over soon; where cores stay busy, every try costs a time slice, and the next comes
+// after twice the time.
+constexpr int64_t kLeastBusy = 10'000'000, kMostBusy = 320'000'000;
 
 int64_t now() {
   return std::chrono::nanoseconds(Clock::now().time_since_epoch()).count();
 }
 
-constinit std::atomic<int64_t> busy_until{0};
+constinit std::atomic<int64_t> busy_until{0}, busy_for{0};
 
 }  // namespace
 
@@ -258,7 +260,11 @@ bool cores_are_busy() {
 }
 
 void tell_cores_are_busy() {
-  busy_until.store(now() + std::chrono::nanoseconds(kBusyFor).count(), std::memory_order_relaxed);
+  const int64_t time = now(), last = busy_for.load(std::memory_order_relaxed);
+  const bool again = time - busy_until.load(std::memory_order_relaxed) < last;
+  const int64_t next = again ? std::min(2 * last, kMostBusy) : kLeastBusy;
+  busy_for.store(next, std::memory_order_relaxed);
+  busy_until.store(time + next, std::memory_order_relaxed);
 }
 
 Stopwatch::Stopwatch() : start_(now()) {}

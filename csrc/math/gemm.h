@@ -5,6 +5,8 @@
 // nor on the other rows of a batch.
 #pragma once
 
+#include <type_traits>
+
 #include "simd/vector.h"
 
 namespace grukit::GRUKIT_ISA {
@@ -22,9 +24,9 @@ constexpr int ROWS = 4, VECTORS = 2;
 constexpr int64_t PANEL = VECTORS * LANES;
 // Panels at once where there is one row, so that additions need not wait for each other.
 constexpr int ABREAST = 4;
-// Rows of a panel that are fetched early where each is used once: weights that no longer fit the
-// second-level cache come a tenth faster.
-constexpr int64_t EARLY = 16;
+// Rows of a panel that are fetched early where each is used once, and the words of a matrix from
+// which on it pays: what does not fit the second-level cache comes a tenth faster.
+constexpr int64_t EARLY = 16, EARLY_FROM = 1 << 17;
 // So much of a panel stays in the first-level cache while the rows pass by.
 constexpr int64_t DEPTH = GRUKIT_LANES == 16 ? 128 : 256;
 
@@ -121,7 +123,7 @@ struct ColumnsOf {
   int64_t stride() const { return step; }
 };
 
-template <class Kind, int M, int P, class Left>
+template <class Kind, int M, int P, bool FETCH = false, class Left>
 static inline void tile(Left left, int64_t depth, const float *panel, int64_t panel_stride,
                         const float *start, From from, float *const *result, int64_t column) {
   using Sum = typename Kind::Sum;
@@ -145,7 +147,7 @@ static inline void tile(Left left, int64_t depth, const float *panel, int64_t pa
 #pragma GCC unroll 32
       for (int v = 0; v < VECTORS; ++v)
         weights[p * VECTORS + v] = load(panel + p * panel_stride + k * PANEL + v * LANES);
-    if (M == 1)
+    if (FETCH)
 #pragma GCC unroll 32
       for (int p = 0; p < P; ++p)
 #pragma GCC unroll 32
@@ -187,15 +189,21 @@ template <class Kind, class Left>
   };
   if (rows == 1 && !exact) {
     int64_t panel = first;
-    for (; panel + ABREAST <= last; panel += ABREAST)
-      tile<Kind, 1, ABREAST>(left, depth, right.panel(panel), depth * PANEL, start_of(panel), from,
-                       result, panel * PANEL);
-    if (last - panel == 3)
-      return tile<Kind, 1, 3>(left, depth, right.panel(panel), depth * PANEL, start_of(panel), from,
-                        result, panel * PANEL);
-    if (last - panel == 2)
-      return tile<Kind, 1, 2>(left, depth, right.panel(panel), depth * PANEL, start_of(panel), from,
-                        result, panel * PANEL);
+    const auto row = [&](auto count, auto fetch) {
+      tile<Kind, 1, decltype(count)::value, decltype(fetch)::value>(
+          left, depth, right.panel(panel), depth * PANEL, start_of(panel), from, result,
+          panel * PANEL);
+      panel += count;
+    };
+    const auto abreast = [&](auto fetch) {
+      while (last - panel >= ABREAST) row(std::integral_constant<int, ABREAST>(), fetch);
+      if (last - panel == 3) row(std::integral_constant<int, 3>(), fetch);
+      if (last - panel == 2) row(std::integral_constant<int, 2>(), fetch);
+    };
+    if (depth * right.columns >= EARLY_FROM)
+      abreast(std::true_type());
+    else
+      abreast(std::false_type());
     first = panel;
   }
   // Tiles of nearly the same height: 8 rows are better as 4 and 4 than as 6 and 2.
