@@ -3,20 +3,20 @@
     python benchmarks/ensemble_speed.py            every size into benchmarks/results, and the page
     python benchmarks/ensemble_speed.py --short    one small size, nothing written
 
-Each side runs in its own warmed block, as in layer_speed.py; the figures are medians over rounds.
+Each side runs in its own warmed block; the figures are medians over rounds.
 """
 
 from __future__ import annotations
 
 import argparse
 import statistics
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import records
 import torch
-from layer_speed import milliseconds
 
 from grukit import nn
 
@@ -26,7 +26,20 @@ PAGE = HERE.parent / "docs" / "benchmarks" / "ensemble-speed.md"
 KINDS = ("GRU", "LSTM", "RNN")
 # K models, T time, B batch, H input and hidden size.
 SIZES = ((8, 100, 16, 64), (8, 100, 1, 64))
-ROUNDS = 3
+ROUNDS, WARM_SECONDS, CALLS = 3, 0.3, 7
+
+
+def milliseconds(call: Callable[[], Any]) -> float:
+    """The median time of a call in a warmed block."""
+    until = time.perf_counter() + WARM_SECONDS
+    while time.perf_counter() < until:
+        call()
+    times = []
+    for _ in range(CALLS):
+        start = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - start)
+    return 1000 * statistics.median(times)
 
 
 def calls(layers: list[torch.nn.Module], x: torch.Tensor) -> dict[str, Callable[[], Any]]:

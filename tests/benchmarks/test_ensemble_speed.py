@@ -13,12 +13,11 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
 import ensemble_speed  # noqa: E402
-import layer_speed  # noqa: E402
 
 
 @pytest.mark.parametrize("kind", ensemble_speed.KINDS)
 def test_every_time_is_measured_and_the_outputs_agree(kind, monkeypatch):
-    monkeypatch.setattr(layer_speed, "WARM_SECONDS", 0.0)
+    monkeypatch.setattr(ensemble_speed, "WARM_SECONDS", 0.0)
     row = ensemble_speed.compare(kind, (3, 5, 2, 4), rounds=1)
     assert row["difference"] <= 1e-6
     for use in ("training", "inference"):
