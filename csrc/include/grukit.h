@@ -6,7 +6,8 @@
  *
  * Every buffer belongs to the caller, who keeps it alive for the duration of the call; nothing is
  * retained but by grukit_open. All are dense in row-major order (x alone may have strides) and
- * aligned to their element. No two may overlap. NULL means that a buffer is not there.
+ * aligned to their element. What is written may not overlap anything else. NULL means that a buffer
+ * is not there.
  *
  * Functions that can fail return a grukit_status. All may be called from any thread at once.
  */

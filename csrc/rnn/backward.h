@@ -107,7 +107,8 @@ class Backward {
 
   void run(const Member &member) {
     const int64_t thread = member.thread, threads = member.threads;
-    const Part part = part_of(thread, threads);
+    const Part part = part_of(s_, plan_, thread, threads, left_ + thread * pointers(),
+                              right_ + thread * pointers());
     prepare(thread, threads);
     member.meet();
     start(part);
@@ -124,7 +125,7 @@ class Backward {
         if (now_alone && !alone) member.meet();  // The others have done their part of the last step.
         alone = now_alone;
         if (alone && thread != 0) break;
-        step(turn, now, alone ? whole(part) : part, member, alone);
+        step(turn, now, alone ? part.whole(s_.blocks) : part, member, alone);
       }
       if (s_.normalized) normalize_inputs(now, part);
       member.meet();
@@ -135,11 +136,6 @@ class Backward {
   }
 
  private:
-  struct Part {
-    int64_t thread, threads, first, last, block, blocks_end;
-    const float **left;
-    float **right;
-  };
   struct Chunk {
     int64_t first, last;  // turns
     bool fresh;           // the first that is taken: gradients begin with it
@@ -176,26 +172,6 @@ class Backward {
     side.affine.gain = s_.normalized ? pieces.take<float>(gates.stride()) : nullptr;
     side.d_bias = pieces.take<float>(gates.stride());
     side.d_gain = s_.normalized ? pieces.take<float>(gates.stride()) : nullptr;
-  }
-
-  Part part_of(int64_t thread, int64_t threads) const {
-    Part part{thread, threads, 0, s_.batch, 0, s_.blocks, left_ + thread * pointers(),
-              right_ + thread * pointers()};
-    if (plan_ == Plan::units) {
-      const int64_t groups = (s_.blocks + VECTORS - 1) / VECTORS;
-      part.block = least(s_.blocks, share(groups, thread, threads) * VECTORS);
-      part.blocks_end = least(s_.blocks, share(groups, thread + 1, threads) * VECTORS);
-    } else {
-      part.first = share(s_.batch, thread, threads);
-      part.last = share(s_.batch, thread + 1, threads);
-    }
-    return part;
-  }
-
-  Part whole(Part part) const {
-    part.block = 0;
-    part.blocks_end = s_.blocks;
-    return part;
   }
 
   // Of a thread: rows of a chunk, or columns of gates.
@@ -236,15 +212,12 @@ class Backward {
     clear(of_x_, s_.all);
     for (int p = 0; p < PRODUCTS; ++p) clear(of_h_[p], s_.products[p]);
     if (gain_c_) {
-      for (float *row : {gain_c_, bias_c_, d_gain_c_, d_bias_c_}) clear_row(row);
-      copy_row(static_cast<const E *>(call_.gain_c), s_.hidden, gain_c_);
-      copy_row(static_cast<const E *>(call_.bias_c), s_.hidden, bias_c_);
+      copy_padded<E>(call_.gain_c, s_.hidden, gain_c_, s_.state_stride);
+      copy_padded<E>(call_.bias_c, s_.hidden, bias_c_, s_.state_stride);
+      clear_row(d_gain_c_);
+      clear_row(d_bias_c_);
     }
-    const void *keeps[] = {call_.keep_h, call_.keep_c};
-    for (int i = 0; i < 2; ++i)
-      if (rate_[i])
-        for (int64_t unit = 0; unit < s_.state_stride; ++unit)
-          rate_[i][unit] = *static_cast<const E *>(keeps[i]);
+    spread_rates(call_, s_.state_stride, rate_);
   }
 
   void clear(const Side &side, const Gates &gates) const {
@@ -255,9 +228,7 @@ class Backward {
   void start(const Part &part) {
     if (plan_ == Plan::units && part.thread != 0) return;
     const auto fill = [&](float *rows, const void *values, int64_t b, int64_t size) {
-      if (!rows) return;
-      clear_row(at(rows, b));
-      if (values) copy_row(row<E>(values, b, size), size, at(rows, b));
+      if (rows) copy_padded<E>(row<E>(values, b, size), size, at(rows, b), s_.state_stride);
     };
     for (int64_t b = part.first; b < part.last; ++b) {
       fill(d_h_, call_.d_h, b, s_.state);

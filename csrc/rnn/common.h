@@ -287,4 +287,54 @@ enum class Plan {
   ahead   // one takes the steps, the others the products that need not wait for them
 };
 
+// What one thread computes of a step: sequences, and blocks of units. `left` and `right` are its
+// room for the rows of products.
+struct Part {
+  int64_t thread, threads, first, last, block, blocks_end;
+  const float **left;
+  float **right;
+
+  // The same sequences with every unit.
+  Part whole(int64_t blocks) const {
+    Part part = *this;
+    part.block = 0;
+    part.blocks_end = blocks;
+    return part;
+  }
+};
+
+template <class Cell>
+static Part part_of(const Sizes<Cell> &s, Plan plan, int64_t thread, int64_t threads,
+                    const float **left, float **right) {
+  Part part{thread, threads, 0, s.batch, 0, s.blocks, left, right};
+  if (plan == Plan::rows) {
+    part.first = share(s.batch, thread, threads);
+    part.last = share(s.batch, thread + 1, threads);
+  } else if (plan == Plan::units) {
+    // So many blocks fill whole panels.
+    const int64_t groups = (s.blocks + VECTORS - 1) / VECTORS;
+    part.block = least(s.blocks, share(groups, thread, threads) * VECTORS);
+    part.blocks_end = least(s.blocks, share(groups, thread + 1, threads) * VECTORS);
+  } else if (thread != 0) {
+    part.first = part.last = 0;
+  }
+  return part;
+}
+
+// A row with zeros behind it.
+template <class E>
+static void copy_padded(const void *from, int64_t count, float *to, int64_t stride) {
+  std::memset(to, 0, stride * sizeof(float));
+  if (from) copy_row(static_cast<const E *>(from), count, to);
+}
+
+// The rates of zoneout as rows like those of masks, where they are single numbers.
+template <class E>
+static void spread_rates(const grukit_call &call, int64_t stride, E *const *rates) {
+  const void *keeps[] = {call.keep_h, call.keep_c};
+  for (int which = 0; which < 2; ++which)
+    for (int64_t unit = 0; rates[which] && unit < stride; ++unit)
+      rates[which][unit] = *static_cast<const E *>(keeps[which]);
+}
+
 }  // namespace grukit::GRUKIT_ISA

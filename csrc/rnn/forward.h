@@ -64,7 +64,8 @@ class Forward {
   // What a call does once weights, biases and rates are in place.
   void take_steps(const Member &member) {
     const int64_t thread = member.thread, threads = member.threads;
-    const Part part = part_of(thread, threads);
+    const Part part = part_of(s_, plan_, thread, threads, left_ + thread * pointers(),
+                              right_ + thread * pointers());
     start(part);
     if (plan_ == Plan::ahead) {
       project(0, 0, thread, threads, part);
@@ -86,7 +87,7 @@ class Forward {
       for (int64_t at = turn; at < last; ++at) {
         const bool alone = plan_ == Plan::units && meetings_.alone(at);
         if (alone && thread != 0) break;
-        step(at, turn, 0, alone ? whole(part) : part);
+        step(at, turn, 0, alone ? part.whole(s_.blocks) : part);
         if (plan_ == Plan::units && !alone) meetings_.meet(member, at);
       }
       if (plan_ == Plan::units && meetings_.alone(last)) member.meet();
@@ -101,49 +102,13 @@ class Forward {
     for (int p = 0; p < Cell::PRODUCTS; ++p)
       gather<E>(of_h_[p], call_.b_hh, call_.gain_hh, s_.products[p]);
     if (gain_c_) {
-      std::memset(gain_c_, 0, s_.state_stride * sizeof(float));
-      std::memset(bias_c_, 0, s_.state_stride * sizeof(float));
-      copy_row(static_cast<const E *>(call_.gain_c), s_.hidden, gain_c_);
-      copy_row(static_cast<const E *>(call_.bias_c), s_.hidden, bias_c_);
+      copy_padded<E>(call_.gain_c, s_.hidden, gain_c_, s_.state_stride);
+      copy_padded<E>(call_.bias_c, s_.hidden, bias_c_, s_.state_stride);
     }
-    const void *keeps[] = {call_.keep_h, call_.keep_c};
-    for (int i = 0; i < 2; ++i)
-      if (rate_[i])
-        for (int64_t unit = 0; unit < s_.state_stride; ++unit)
-          rate_[i][unit] = *static_cast<const E *>(keeps[i]);
+    spread_rates(call_, s_.state_stride, rate_);
   }
 
  private:
-  // What one thread computes of a step: sequences, and blocks of units.
-  struct Part {
-    int64_t thread, first, last, block, blocks_end;
-    const float **left;
-    float **right;
-  };
-
-  Part part_of(int64_t thread, int64_t threads) const {
-    Part part{thread, 0, s_.batch, 0, s_.blocks, left_ + thread * pointers(),
-              right_ + thread * pointers()};
-    if (plan_ == Plan::rows) {
-      part.first = share(s_.batch, thread, threads);
-      part.last = share(s_.batch, thread + 1, threads);
-    } else if (plan_ == Plan::units) {
-      // So many blocks fill whole panels.
-      const int64_t groups = (s_.blocks + VECTORS - 1) / VECTORS;
-      part.block = least(s_.blocks, share(groups, thread, threads) * VECTORS);
-      part.blocks_end = least(s_.blocks, share(groups, thread + 1, threads) * VECTORS);
-    } else if (thread != 0) {
-      part.first = part.last = 0;
-    }
-    return part;
-  }
-
-  Part whole(Part part) const {
-    part.block = 0;
-    part.blocks_end = s_.blocks;
-    return part;
-  }
-
   int64_t pointers() const { return chunk_ * s_.batch + 1; }
   int64_t x_stride() const { return round_up(s_.input, LANES); }
 
@@ -175,7 +140,7 @@ class Forward {
       if (emitted_) clear_row(row_of(emitted_, b, s_.state_stride));
       if (a_) clear_row(row_of(a_, b, s_.state_stride));
     }
-    if (s_.time) enter(0, 0, part.first, part.last, whole(part), true);
+    if (s_.time) enter(0, 0, part.first, part.last, part.whole(s_.blocks), true);
   }
 
   void clear_row(float *row) const { std::memset(row, 0, s_.state_stride * sizeof(float)); }
