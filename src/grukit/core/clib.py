@@ -130,6 +130,11 @@ def forward(calls: bytes, count: int = 1) -> None:
     library().grukit_forward(calls, count)
 
 
+def forward_at(address: int) -> None:
+    """Run the one call at this address forward."""
+    _loaded()[0].grukit_forward(address, 1)
+
+
 def backward(calls: bytes, count: int = 1) -> None:
     """Run calls backward."""
     library().grukit_backward(calls, count)
@@ -213,7 +218,7 @@ def _declare(found: Any) -> None:
         "threads": (size, text, size, size),
         "packed_bytes": (ctypes.c_size_t, text),
         "pack": (status, text, address),
-        "forward": (status, text, size),
+        "forward": (status, address, size),
         "backward": (status, text, size),
         "open": (status, text, ctypes.POINTER(address)),
         "close": (None, address),

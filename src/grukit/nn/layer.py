@@ -29,8 +29,10 @@ from grukit.nn.arguments import (
     has_shape,
     hidden_sizes,
 )
+from grukit.nn.inference import Inference
 from grukit.nn.masks import drop_mask, zoneout_mask
 from grukit.nn.packing import run_packed
+from grukit.nn.quick import Pool
 from grukit.nn.states import StateForm, States, map_state
 from grukit.nn.streaming import Streams
 from grukit.ops.contract import Arguments
@@ -118,7 +120,7 @@ class Layer(nn.Module):
         self.recompute = recompute
         self.backend = backend
         self._set_models(models)
-        self._streams = Streams()
+        self._steps, self._sequences = Pool(Streams.of), Pool(Inference.of)
 
         for layer, size in enumerate(self._sizes):
             shapes = parameters.shapes(
@@ -150,7 +152,8 @@ class Layer(nn.Module):
 
         Changes of single elements through `.data`, or from outside torch, are not seen.
         """
-        self._streams.close()
+        self._steps.clear()
+        self._sequences.clear()
         forget_packed(self.parameters())
 
     @property
@@ -194,6 +197,10 @@ class Layer(nn.Module):
         and the final state, as hx. Raises ValueError or RuntimeError, as torch.nn, for
         arguments that do not fit.
         """
+        if lengths is None and resets is None and not torch.is_grad_enabled():
+            found = self._sequences.run(self, input, hx)
+            if found is not None:
+                return found
         if isinstance(input, PackedSequence):
             return run_packed(self, input, hx, lengths, resets)
         x, states, lengths, resets = self._time_major(input, hx, lengths, resets)
@@ -212,7 +219,7 @@ class Layer(nn.Module):
         As in eval mode, whatever the mode, and without a graph. Step by step this gives what
         ``forward`` gives for the sequence. Raises ParameterError if the layer is bidirectional.
         """
-        found = self._streams.step(self, x, state)
+        found = self._steps.run(self, x, state)
         return self._step(x, state) if found is None else found
 
     @torch.no_grad()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -133,6 +134,24 @@ def encoded(cell: Cell, inputs: Arguments, variant: str, *, quantized: bool = Fa
     """A call that has inputs alone."""
     values = numbers(cell, inputs, variant, False, SAVE_NOTHING, quantized)
     return clib.call(*values, *addresses(inputs), *_NO_RESULTS, *_NO_GRADIENTS, 0)
+
+
+def prepared_call(
+    cell: Cell, inputs: Arguments, variant: str, *, quantized: bool = False
+) -> tuple[list[int], Any]:
+    """The values of a call that keeps nothing, with its weights packed, and what to hold for them.
+
+    The caller puts in the addresses of x, states and results.
+    """
+    values = (
+        *numbers(cell, inputs, variant, False, SAVE_NOTHING, quantized),
+        *addresses(inputs),
+        *_NO_RESULTS,
+        *_NO_GRADIENTS,
+    )
+    weights = packed_weights(inputs, values)
+    held = weights, inputs._replace(x=None, h0=None, c0=None)  # type: ignore[arg-type]
+    return [*values, 0 if weights is None else weights.address], held
 
 
 def numbers(

@@ -1,0 +1,162 @@
+"""The quick way of calls without a graph: straight to the native core, on tensors where they lie.
+
+The checks of a short call cost more than the call. What was found out about one is kept, and holds
+for the next that looks the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from operator import attrgetter
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from grukit.core import clib, env
+from grukit.nn import parameters
+from grukit.ops.contract import Arguments, check_call
+from grukit.ops.native import DTYPES, dense
+from grukit.ops.packed import Sight, is_visible
+from grukit.ops.transforms import needs_definition, needs_op
+
+KEPT = 8
+"""So many preparations of a layer are kept, for each way: one for each shape and thread."""
+
+SETTINGS = attrgetter("training", "backend", "batch_first", "learned_state", "zoneout")
+
+
+class Prepared:
+    """What the calls of a layer on inputs of one shape have in common; of one thread at a time.
+
+    batch: the axes of x that are sequences. x: as [T, B, I], for its shape and strides alone.
+    """
+
+    def __init__(self, layer: Any, x: Tensor, batch: tuple[int, ...]) -> None:
+        self.settings, self.isa, self.dtype = SETTINGS(layer), clib.isa(), x.dtype
+        self.learned_state, self.form = layer.learned_state, layer._form
+        sizes = self.form.sizes[0]
+        self.state_shapes = [(layer.num_layers, *batch, size) for size in sizes]
+        self.strides = [x.shape[1] * size * x.element_size() for size in sizes]
+        self.sights = {name: Sight(layer._parameters[name]) for name in weight_names(layer)}
+        self.layers = []
+        for index in range(layer.num_layers):
+            inputs = _inputs(layer, x, index)
+            check_call(layer.recurrence.cell, inputs, layer._variant)
+            self.layers.append(self.prepare(layer, dense(inputs)))
+            x = x.new_empty((*x.shape[:2], layer._output_size(index)))
+
+    def prepare(self, layer: Any, inputs: Arguments) -> Any:
+        """What is kept of one layer of the stack."""
+        raise NotImplementedError
+
+    def run(self, x: Tensor, state: Any) -> tuple[Tensor, Any] | None:
+        """What the layer gives; None where the state has to be looked at closely."""
+        raise NotImplementedError
+
+    def fits(self, layer: Any, x: Tensor) -> bool:
+        """Whether it is good for an input of its shape: what it was made of has not changed."""
+        if x.dtype is not self.dtype or SETTINGS(layer) != self.settings or clib.isa() != self.isa:
+            return False
+        given = layer._parameters.get
+        return all(sight.holds(given(name)) for name, sight in self.sights.items())
+
+    def parts(self, state: Any) -> tuple[Tensor, ...] | None:
+        """The tensors of a given state, if they are as the core takes them."""
+        given = state if len(self.state_shapes) == 2 else (state,)
+        if type(given) is not tuple or len(given) != len(self.state_shapes):
+            return None
+        for tensor, shape in zip(given, self.state_shapes, strict=True):
+            if not is_plain(tensor) or tensor.shape != shape or tensor.dtype is not self.dtype:
+                return None
+        return given
+
+
+class Pool:
+    """The preparations of a layer that nobody is using, by the shape of x."""
+
+    def __init__(self, make: Callable[[Any, Tensor], Prepared | None]) -> None:
+        """make: make(layer, x), None where the core does not run such calls."""
+        self._make = make
+        self._idle: dict[torch.Size, list[Prepared]] = {}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A copy of a layer prepares its own."""
+        return Pool, (self._make,)
+
+    def __len__(self) -> int:
+        return sum(map(len, self._idle.values()))
+
+    def clear(self) -> None:
+        """Take the weights anew for the next call."""
+        self._idle = {}
+
+    def run(self, layer: Any, x: Tensor, state: Any) -> tuple[Tensor, Any] | None:
+        """What the layer gives; None where the core does not run it, or not this way."""
+        if _is_watched(x) or not is_plain(x) or env.backend() not in (None, "native"):
+            return None
+        idle = self._idle
+        try:
+            prepared = idle[x.shape].pop()
+        except LookupError:
+            prepared = None
+        if prepared is None or not prepared.fits(layer, x):
+            if prepared is not None or len(self) >= KEPT:
+                self._idle = idle = {}
+            prepared = self._make(layer, x)
+            if prepared is None:
+                return None
+        result = prepared.run(x, state)
+        idle.setdefault(x.shape, []).append(prepared)
+        return result
+
+
+def can_run(layer: Any, x: Tensor) -> bool:
+    """Whether the core runs the layer, for x [..., I], once it has been told of its weights."""
+    recurrence, weights = layer.recurrence, layer._parameters
+    names = weight_names(layer)
+    return (
+        layer.backend in (None, "native", "int8")
+        and recurrence.backends[0].name == "native"
+        and clib.why_missing() is None
+        and not layer.bidirectional
+        and layer.models is None
+        and not layer.residual
+        and isinstance(layer.hidden_size, int)
+        and not (layer.proj_size and layer.num_layers > 1 and not recurrence.cell.projects_state)
+        and x.dtype in DTYPES
+        and x.shape[-1] == layer.input_size
+        and x.numel() > 0
+        and all(isinstance(weights.get(name), Tensor) for name in names)
+        and not needs_op(x, [weights[name] for name in names])
+        and all(weights[name].dtype == x.dtype and is_visible(weights[name]) for name in names)
+    )
+
+
+def weight_names(layer: Any) -> list[str]:
+    """The names of the parameters of all layers, but for learned states."""
+    names = [name for name in layer._names if name in parameters.WEIGHTS]
+    return [name + suffix for suffix in layer._suffixes for name in names]
+
+
+def is_plain(tensor: Any) -> bool:
+    """Whether the values of a tensor are what lies in memory, one after the other."""
+    return (
+        type(tensor) is Tensor and tensor.is_cpu and tensor.is_contiguous() and not tensor.is_neg()
+    )
+
+
+def _is_watched(x: Tensor) -> bool:
+    """Whether a transform, autocast or a trace must see the operations themselves."""
+    return needs_definition() or needs_op(x, (x,)) or torch.is_autocast_enabled("cpu")
+
+
+def _inputs(layer: Any, x: Tensor, index: int) -> Arguments:
+    """The arguments of one layer of the stack in eval mode, with states that only have a shape."""
+    states = [x.new_empty((x.shape[1], size)) for size in layer._form.sizes[index]]
+    return Arguments(
+        x,
+        **dict(zip(("h0", "c0"), states, strict=False)),
+        **layer._weights(index, False),
+        **layer._keeps(x, (), training=False),
+    )
