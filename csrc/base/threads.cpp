@@ -17,6 +17,10 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using std::chrono::microseconds;
 
+int64_t now() {
+  return std::chrono::nanoseconds(Clock::now().time_since_epoch()).count();
+}
+
 // How long a thread spins for the others of its run: a step of a small layer takes about as long.
 constexpr microseconds kBarrierSpin{20};
 // How long a worker spins for the next run. More would take cores away from what the process does
@@ -189,6 +193,11 @@ class Pool {
   Worker *first_ = nullptr;
 };
 
+// What a program may do between two calls. GNU's OpenMP spins for some milliseconds.
+constexpr int64_t kClose = 100'000;
+
+constinit std::atomic<int64_t> last_end{0};
+
 // Held by the call that has the threads; it guards the rest.
 constinit std::atomic<bool> busy{false};
 constinit bool forked = false;
@@ -246,11 +255,13 @@ namespace {
 // after twice the time.
 constexpr int64_t kLeastBusy = 10'000'000, kMostBusy = 320'000'000;
 
-int64_t now() {
-  return std::chrono::nanoseconds(Clock::now().time_since_epoch()).count();
-}
-
 constinit std::atomic<int64_t> busy_until{0}, busy_for{0};
+
+// Nanoseconds that runs have taken less than they should have: so many are kept at most, and so
+// many may be owed, some wakings of a thread or a part of a time slice.
+constexpr double kMostSaved = 1e5, kMostOwed = 5e5;
+
+constinit std::atomic<double> saved{0};
 
 }  // namespace
 
@@ -266,6 +277,17 @@ void tell_cores_are_busy() {
   busy_for.store(next, std::memory_order_relaxed);
   busy_until.store(time + next, std::memory_order_relaxed);
 }
+
+void tell_run_took(double nanoseconds, double at_most) {
+  const double balance = saved.load(std::memory_order_relaxed) + at_most - nanoseconds;
+  const bool owes = balance < -kMostOwed;
+  saved.store(owes ? 0 : std::min(balance, kMostSaved), std::memory_order_relaxed);
+  if (owes) tell_cores_are_busy();
+}
+
+bool calls_are_close() { return now() - last_end.load(std::memory_order_relaxed) < kClose; }
+
+void tell_call_ended() { last_end.store(now(), std::memory_order_relaxed); }
 
 Stopwatch::Stopwatch() : start_(now()) {}
 

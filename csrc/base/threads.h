@@ -45,6 +45,14 @@ class Barrier {
 // Then work that lets them meet often is better done by one.
 bool cores_are_busy();
 void tell_cores_are_busy();
+// What a run took that should have taken at most so long. A few hiccups are paid for by the runs
+// between them; more tell that cores are busy.
+void tell_run_took(double nanoseconds, double at_most);
+
+// Whether calls follow each other closely. Then threads that have worked spin until the next, and
+// are worth having for far less work.
+bool calls_are_close();
+void tell_call_ended();
 
 class Stopwatch {
  public:

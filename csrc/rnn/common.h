@@ -165,10 +165,14 @@ struct Rooms {
 // A vector [G] as a row of gates, zero where it is not there.
 template <class E>
 static void gather(const void *values, const Gates &gates, float *row) {
-  for (int64_t column = 0; column < gates.stride(); ++column) {
-    const int64_t source = gates.source(column);
-    row[column] = values && source >= 0 ? value_of(static_cast<const E *>(values)[source]) : 0;
-  }
+  std::memset(row, 0, gates.stride() * sizeof(float));
+  if (!values) return;
+  for (int64_t block = 0; block < gates.blocks; ++block)
+    for (int gate = 0; gate < gates.count; ++gate) {
+      const E *from = static_cast<const E *>(values) + (gates.first + gate) * gates.hidden;
+      const int64_t unit = block * LANES;
+      store(row + (block * gates.count + gate) * LANES, load(from + unit, gates.hidden - unit));
+    }
 }
 
 template <class E>

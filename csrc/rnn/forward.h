@@ -45,7 +45,7 @@ class Forward {
     c_raw_ = call.gain_c ? pieces.take<float>(threads * s_.state_stride) : nullptr;
     for (int i = 0; i < 2; ++i)
       rate_[i] = has_rate(call, i) ? pieces.take<E>(s_.state_stride) : nullptr;
-    x_ = sizeof(E) == 2 ? pieces.take<float>(rows * x_stride()) : nullptr;
+    x_ = sizeof(E) == 2 ? pieces.take<float>(threads * rows * x_stride()) : nullptr;
     left_ = pieces.take<const float *>(threads * pointers());
     right_ = pieces.take<float *>(threads * pointers());
     rooms_ = Rooms(pieces, precision_, threads, pointers(), most(s_.input, s_.state_stride));
@@ -192,14 +192,15 @@ class Forward {
   // The input's share of the gates for the chunk that begins at `turn`.
   void project(int64_t turn, int64_t buffer, int64_t thread, int64_t threads, const Part &part) {
     const int64_t rows = least(chunk_, s_.time - turn) * s_.batch;
+    float *xs = x_ ? x_ + part.thread * chunk_ * s_.batch * x_stride() : nullptr;
     int64_t count = 0;
     const auto add = [&](int64_t index) {
       const int64_t t = s_.step(turn + index / s_.batch), b = index % s_.batch;
       if (!turns_.counts(t, b)) return;
       const E *x = static_cast<const E *>(call_.x) + t * call_.x_stride[1] + b * call_.x_stride[2];
       if constexpr (sizeof(E) == 2) {
-        copy_row(x, s_.input, x_ + index * x_stride());
-        part.left[count] = x_ + index * x_stride();
+        copy_row(x, s_.input, xs + index * x_stride());
+        part.left[count] = xs + index * x_stride();
       } else {
         part.left[count] = x;
       }
@@ -209,10 +210,13 @@ class Forward {
       for (int64_t index = 0; index < rows; index += s_.batch)
         for (int64_t b = part.first; b < part.last; ++b) add(index + b);
     } else {
-      const int64_t last = share(rows, thread + 1, threads);
-      for (int64_t index = share(rows, thread, threads); index < last; ++index) add(index);
+      const bool units = plan_ == Plan::units;
+      const int64_t last = units ? rows : share(rows, thread + 1, threads);
+      for (int64_t index = units ? 0 : share(rows, thread, threads); index < last; ++index)
+        add(index);
     }
-    product(weights_.w_ih, part.left, count, 0, weights_.w_ih.panels(), of_x_.bias,
+    const Panels panels = panels_of(weights_.w_ih, s_.all, part);
+    product(weights_.w_ih, part.left, count, panels.first, panels.last, of_x_.bias,
             s_.normalized ? From::zero : From::row, part.right, rooms_.of(part.thread));
     if (s_.normalized)
       for (int64_t i = 0; i < count; ++i)
@@ -232,13 +236,7 @@ class Forward {
       part.left[count] = a_ ? row_of(a_, b, s_.state_stride) : state(now, b);
       part.right[count++] = row_of(sums_[0], b, s_.products[0].stride());
     }
-    const bool units = plan_ == Plan::units;
-    const Matrix &w_hh = weights_.w_hh[0];
-    const int64_t first = units ? part.block * s_.products[0].count / VECTORS : 0;
-    const int64_t last = !units ? w_hh.panels() : part.block == part.blocks_end ? first
-                         : least(w_hh.panels(), (part.blocks_end * s_.products[0].count +
-                                                 VECTORS - 1) / VECTORS);
-    recur(0, first, last, count, part);
+    recur(0, panels_of(weights_.w_hh[0], s_.products[0], part), count, part);
     const float *of_x = gates_of_x_[buffer] + (turn - chunk_start) * s_.batch * s_.all.stride();
     const auto each = [&](auto &&act) {
       for (int64_t b = part.first; b < part.last; ++b)
@@ -251,7 +249,7 @@ class Forward {
         part.left[count] = row.emitted;
         part.right[count++] = row_of(sums_[1], b, s_.products[1].stride());
       });
-      recur(1, 0, weights_.w_hh[1].panels(), count, part);
+      recur(1, {0, weights_.w_hh[1].panels()}, count, part);
     }
     each([&](int64_t, const Row<E> &row) {
       gates(Cell{}, row, s_.hidden, part.block, part.blocks_end, Cell::PRODUCTS - 1);
@@ -261,8 +259,21 @@ class Forward {
       enter(turn + 1, next, part.first, part.last, part, false);
   }
 
-  void recur(int p, int64_t first, int64_t last, int64_t count, const Part &part) {
-    product(weights_.w_hh[p], part.left, count, first, last, of_h_[p].bias,
+  struct Panels {
+    int64_t first, last;
+  };
+
+  // Those that hold the gates of a part's units.
+  Panels panels_of(const Matrix &matrix, const Gates &gates, const Part &part) const {
+    if (plan_ != Plan::units) return {0, matrix.panels()};
+    const int64_t first = part.block * gates.count / VECTORS;
+    if (part.block == part.blocks_end) return {first, first};
+    const int64_t end = (part.blocks_end * gates.count + VECTORS - 1) / VECTORS;
+    return {first, least(matrix.panels(), end)};
+  }
+
+  void recur(int p, Panels panels, int64_t count, const Part &part) {
+    product(weights_.w_hh[p], part.left, count, panels.first, panels.last, of_h_[p].bias,
             s_.normalized ? From::zero : From::row, part.right, rooms_.of(part.thread));
     if (s_.normalized)
       for (int64_t i = 0; i < count; ++i)

@@ -41,7 +41,7 @@ static grukit_status run_one(const grukit_call &call, Choice choice) {
   run_parallel(choice.threads, [&](int64_t thread, int64_t threads) {
     engine.run(Member{thread, threads, barrier});
   });
-  if (choice.threads > 1 && watch.nanoseconds() > 2 * choice.cost + 5e5) tell_cores_are_busy();
+  choice.learn(watch.nanoseconds());
   return GRUKIT_OK;
 }
 
@@ -98,11 +98,15 @@ static grukit_status run(const grukit_call *calls, int64_t count, bool backward)
 }
 
 static grukit_status forward(const grukit_call *calls, int64_t count) {
-  return run(calls, count, false);
+  const grukit_status status = run(calls, count, false);
+  tell_call_ended();
+  return status;
 }
 
 static grukit_status backward(const grukit_call *calls, int64_t count) {
-  return run(calls, count, true);
+  const grukit_status status = run(calls, count, true);
+  tell_call_ended();
+  return status;
 }
 
 static int64_t threads(const grukit_call *calls, int64_t count, bool is_backward) {
@@ -141,13 +145,13 @@ static grukit_status pack(const grukit_call &call, void *packed) {
 template <class Cell, class E>
 struct Stream : grukit_stream {
   grukit_call call;
-  Barrier barrier{1};
+  Barrier barrier;
   Forward<Cell, E> engine;
   E *nowhere;
 
   // The engine reads the call of the stream, not that of the caller.
-  Stream(const grukit_call &given, Pieces pieces)
-      : call(given), engine(call, Plan::rows, 1, pieces) {
+  Stream(const grukit_call &given, Plan plan, Pieces pieces)
+      : call(given), barrier(call.threads), engine(call, plan, call.threads, pieces) {
     dtype = given.dtype;
   }
 };
@@ -163,8 +167,12 @@ static grukit_status open_stream(const grukit_call &given, grukit_stream **strea
   call.packed = nullptr;
   call.x_stride[1] = call.batch * call.input;
   call.x_stride[2] = call.input;
+  // On one thread a step is the same by rows and by units.
+  const bool divides = can_divide_units<Cell>(call, most(call.threads, 1));
+  const Plan plan = divides ? Plan::units : Plan::rows;
+  call.threads = divides ? most(call.threads, 1) : 1;
   using Own = Stream<Cell, E>;
-  const int64_t room = Forward<Cell, E>(call, Plan::rows, 1, Pieces()).bytes();
+  const int64_t room = Forward<Cell, E>(call, plan, call.threads, Pieces()).bytes();
   const auto layout = [&](Pieces &pieces, void *&self, void *&engine, E *&nowhere) {
     self = pieces.take<char>(sizeof(Own));
     engine = pieces.take<char>(room);
@@ -178,7 +186,7 @@ static grukit_status open_stream(const grukit_call &given, grukit_stream **strea
   if (!memory) return GRUKIT_NO_MEMORY;
   Pieces pieces(memory);
   layout(pieces, self, engine, nowhere);
-  auto *own = new (self) Own(call, Pieces(engine));
+  auto *own = new (self) Own(call, plan, Pieces(engine));
   own->nowhere = nowhere;
   own->engine.prepare(0, 1);
   *stream = own;
@@ -201,7 +209,14 @@ static grukit_status step(grukit_stream *stream, const void *x, void *h, void *c
     own.call.h0 = own.call.h = h;
     own.call.c0 = own.call.c = c;
     own.call.output = y ? y : own.nowhere;
-    own.engine.take_steps(Member{0, 1, own.barrier});
+    Choice choice = choose<decltype(cell)>(own.call, false);
+    if (choice.plan != Plan::units) choice.threads = 1;
+    const Stopwatch watch;
+    run_parallel(choice.threads, [&](int64_t thread, int64_t threads) {
+      own.engine.take_steps(Member{thread, threads, own.barrier});
+    });
+    choice.learn(watch.nanoseconds());
+    tell_call_ended();
     return GRUKIT_OK;
   };
   grukit_call types{};

@@ -8,6 +8,8 @@ namespace grukit::GRUKIT_ISA {
 
 // Below so many nanoseconds of work a second thread costs more than it brings.
 constexpr double WORTH_A_THREAD = 60e3;
+// The same while the threads are awake.
+constexpr double WORTH_AN_AWAKE_THREAD = 6e3;
 // Below so many, none at all while something else has a core: a time slice is about as long.
 constexpr double WORTH_A_BUSY_CORE = 5e6;
 // A step worth dividing, with two meetings of the threads in it.
@@ -38,21 +40,34 @@ struct Choice {
   int64_t threads;
   Plan plan;
   double cost;  // nanoseconds on one thread
+
+  // After a run that took so many.
+  void learn(double taken) const {
+    if (threads > 1) tell_run_took(taken, 2 * cost);
+  }
 };
+
+// Whether the threads can each take some units.
+template <class Cell>
+static bool can_divide_units(const grukit_call &call, int64_t threads) {
+  return Cell::PRODUCTS == 1 && !call.gain_ih && !call.projected && !call.drop_h &&
+         !call.gain_c && call.hidden >= PANEL * threads;
+}
 
 template <class Cell>
 static Choice choose(const grukit_call &call, bool backward) {
   const Costs cost = costs<Cell>(call, backward);
   const int64_t threads = most(call.threads, 1);
-  if (threads == 1 || cost.total < WORTH_A_THREAD) return {1, Plan::rows, cost.total};
-  if (cost.total < WORTH_A_BUSY_CORE && cores_are_busy()) return {1, Plan::rows, cost.total};
+  const Choice alone{1, Plan::rows, cost.total};
+  if (threads == 1 || cost.total < WORTH_AN_AWAKE_THREAD) return alone;
+  const double worth = calls_are_close() ? WORTH_AN_AWAKE_THREAD : WORTH_A_THREAD;
+  if (cost.total < worth) return alone;
+  if (cost.total < WORTH_A_BUSY_CORE && cores_are_busy()) return alone;
   if (call.batch >= 2 * threads) return {threads, Plan::rows, cost.total};
-  const bool plain =
-      Cell::PRODUCTS == 1 && !call.gain_ih && !call.projected && !call.drop_h && !call.gain_c;
-  if (plain && cost.step > WORTH_MEETING && call.hidden >= PANEL * threads)
+  if (cost.step > WORTH_MEETING && can_divide_units<Cell>(call, threads))
     return {threads, Plan::units, cost.total};
   if (call.batch >= threads) return {threads, Plan::rows, cost.total};
-  if (cost.products < WORTH_A_THREAD) return {1, Plan::rows, cost.total};
+  if (cost.products < worth) return alone;
   return {threads, backward ? Plan::rows : Plan::ahead, cost.total};
 }
 

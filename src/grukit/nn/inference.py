@@ -10,12 +10,14 @@ from torch import Tensor
 
 from grukit.core import clib
 from grukit.nn.quick import Prepared, can_run
-from grukit.ops.contract import SAVE_NOTHING, Arguments
+from grukit.ops.contract import Arguments
 from grukit.ops.native import prepared_call
 
-X, H0, C0, OUTPUT, H, C, THREADS = map(
-    clib.FIELDS.index, ("x", "h0", "c0", "output", "h", "c", "threads")
+X, OUTPUT = map(clib.FIELDS.index, ("x", "output"))
+STATES = tuple(map(clib.FIELDS.index, ("h0", "h"))), tuple(
+    map(clib.FIELDS.index, ("h0", "c0", "h", "c"))
 )
+"""The places of the states before and after, without and with c."""
 
 
 class Inference(Prepared):
@@ -35,45 +37,39 @@ class Inference(Prepared):
         self.held: list[Any] = []
         super().__init__(layer, x, batch)
         self.batch_first = layer.batch_first and bool(batch)
-        self.output_shapes = [
-            (x.shape[0], *batch, layer._output_size(index)) for index in range(layer.num_layers)
-        ]
-        self.zeros = [torch.zeros(shape, dtype=self.dtype) for shape in self.state_shapes]
+        self.zeros = tuple(x.new_zeros(shape) for shape in self.state_shapes)
+        self.places = STATES[len(self.zeros) - 1]
+        sizes = map(layer._output_size, range(layer.num_layers))
+        self.outputs = [x.new_empty((x.shape[0], *batch, size)) for size in sizes]
 
-    def prepare(self, layer: Any, inputs: Arguments) -> array[int]:
-        quantized = layer.backend == "int8"
-        values, held = prepared_call(
-            layer.recurrence.cell, inputs, layer._variant, quantized=quantized
-        )
+    def prepare(self, layer: Any, inputs: Arguments) -> tuple[array[int], int]:
+        """The values of a call, and their address."""
+        cell, quantized = layer.recurrence.cell, layer.backend == "int8"
+        values, held = prepared_call(cell, inputs, layer._variant, quantized=quantized)
         self.held.append(held)
-        return array("q", values)
+        call = array("q", values)
+        return call, call.buffer_info()[0]
 
     def run(self, x: Tensor, state: Any) -> tuple[Tensor, Any] | None:
-        if state is not None:
-            given = self.parts(state)
-        else:
+        if state is None:
             given = None if self.learned_state else self.zeros
+        else:
+            given = self.parts(state)
         if given is None:
             return None
-        finals = [torch.empty_like(tensor) for tensor in given]
-        threads = torch.get_num_threads()
-        first, last = ([t.data_ptr() for t in tensors] for tensors in (given, finals))
-        for call, shape in zip(self.layers, self.output_shapes, strict=True):
-            output = torch.empty(shape, dtype=self.dtype)
-            call[X], call[OUTPUT], call[THREADS] = x.data_ptr(), output.data_ptr(), threads
-            call[H0], call[H] = first[0], last[0]
-            if len(first) == 2:
-                call[C0], call[C] = first[1], last[1]
-            clib.forward_at(call.buffer_info()[0])
+        finals = tuple(map(torch.empty_like, given))
+        at = [*map(Tensor.data_ptr, given + finals)]
+        for (call, address), like in zip(self.layers, self.outputs, strict=True):
+            output = torch.empty_like(like)
+            call[X], call[OUTPUT] = x.data_ptr(), output.data_ptr()
+            for place, states in zip(self.places, at, strict=True):
+                call[place] = states
+            clib.forward_at(address)
             x = output
-            first, last = self._next(first), self._next(last)
+            at = [states + stride for states, stride in zip(at, 2 * self.strides, strict=True)]
         if self.batch_first:
             x = x.transpose(0, 1)
-        return x, (finals[0] if len(finals) == 1 else tuple(finals))
-
-    def _next(self, places: list[int]) -> list[int]:
-        """Where the states of the layer above lie."""
-        return [place + stride for place, stride in zip(places, self.strides, strict=True)]
+        return x, (finals if len(finals) == 2 else finals[0])
 
 
 def _draws(layer: Any) -> bool:

@@ -33,12 +33,12 @@ class Prepared:
     """
 
     def __init__(self, layer: Any, x: Tensor, batch: tuple[int, ...]) -> None:
-        self.settings, self.isa, self.dtype = SETTINGS(layer), clib.isa(), x.dtype
+        self.settings, self.core, self.dtype = SETTINGS(layer), _core(), x.dtype
         self.learned_state, self.form = layer.learned_state, layer._form
         sizes = self.form.sizes[0]
         self.state_shapes = [(layer.num_layers, *batch, size) for size in sizes]
         self.strides = [x.shape[1] * size * x.element_size() for size in sizes]
-        self.sights = {name: Sight(layer._parameters[name]) for name in weight_names(layer)}
+        self.sights = [(name, Sight(layer._parameters[name])) for name in weight_names(layer)]
         self.layers = []
         for index in range(layer.num_layers):
             inputs = _inputs(layer, x, index)
@@ -56,10 +56,13 @@ class Prepared:
 
     def fits(self, layer: Any, x: Tensor) -> bool:
         """Whether it is good for an input of its shape: what it was made of has not changed."""
-        if x.dtype is not self.dtype or SETTINGS(layer) != self.settings or clib.isa() != self.isa:
+        if x.dtype is not self.dtype or SETTINGS(layer) != self.settings or _core() != self.core:
             return False
         given = layer._parameters.get
-        return all(sight.holds(given(name)) for name, sight in self.sights.items())
+        for name, sight in self.sights:
+            if not sight.holds(given(name)):
+                return False
+        return True
 
     def parts(self, state: Any) -> tuple[Tensor, ...] | None:
         """The tensors of a given state, if they are as the core takes them."""
@@ -131,6 +134,11 @@ def can_run(layer: Any, x: Tensor) -> bool:
         and not needs_op(x, [weights[name] for name in names])
         and all(weights[name].dtype == x.dtype and is_visible(weights[name]) for name in names)
     )
+
+
+def _core() -> tuple[str, int]:
+    """What else may change: the kernels, and the threads that a call may have."""
+    return clib.isa(), torch.get_num_threads()
 
 
 def weight_names(layer: Any) -> list[str]:

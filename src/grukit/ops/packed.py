@@ -37,6 +37,8 @@ class Sight:
     see most of those, elements are compared: at least one of every row and column.
     """
 
+    __slots__ = ("_address", "_elements", "_reference", "_values", "_version")
+
     def __init__(self, tensor: Tensor, gone: Callable[[Any], Any] | None = None) -> None:
         self._reference = weakref.ref(tensor, gone)
         self._address, self._version = tensor.data_ptr(), tensor._version
