@@ -165,7 +165,7 @@ def step(workers: Any, probed: dict[str, Any] | None) -> dict[str, Any]:
     true = oracle(problem)
     for name, quantized in (("grukit in C", False), ("grukit in C int8", True)):
         try:
-            runs = [through_c(problem, quantized, Span()) for _ in range(ROUNDS)]
+            runs = [through_c(problem, quantized, THREADS, Span()) for _ in range(ROUNDS)]
         except Refused as reason:
             row["refused"][name] = str(reason)
             continue

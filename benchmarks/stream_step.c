@@ -1,6 +1,6 @@
 /* A stream of one GRU layer through the C interface alone: its time a step, and its last state.
  *
- *     stream_step LIBRARY IN OUT INPUT HIDDEN QUANTIZED WARM SECONDS
+ *     stream_step LIBRARY IN OUT INPUT HIDDEN QUANTIZED THREADS WARM SECONDS
  *
  * IN holds w_ih, w_hh, b_ih, b_hh, x [INPUT] and h0 [HIDDEN], OUT the state after the first step,
  * all float32. Prints the microseconds of a step: the median over stretches of a hundred, after
@@ -33,7 +33,7 @@ static int fail(const char *what) {
 }
 
 int main(int count, char **arguments) {
-  if (count != 9) return fail("stream_step takes eight arguments");
+  if (count != 10) return fail("stream_step takes nine arguments");
   void *library = dlopen(arguments[1], RTLD_NOW);
   if (!library) return fail(dlerror());
   grukit_status (*open)(const grukit_call *, grukit_stream **);
@@ -64,7 +64,8 @@ int main(int count, char **arguments) {
   memset(&call, 0, sizeof call);
   call.cell = GRUKIT_GRU_AFTER;
   call.quantized = strtol(arguments[6], NULL, 10);
-  call.models = call.time = call.batch = call.threads = 1;
+  call.threads = strtol(arguments[7], NULL, 10);
+  call.models = call.time = call.batch = 1;
   call.input = (int64_t)input;
   call.hidden = (int64_t)hidden;
   call.w_ih = parts[0];
@@ -82,7 +83,7 @@ int main(int count, char **arguments) {
     return fail("OUT cannot be written");
   }
 
-  const double warm = atof(arguments[7]), seconds = atof(arguments[8]);
+  const double warm = atof(arguments[8]), seconds = atof(arguments[9]);
   double start = now();
   while (now() - start < warm) step(stream, x, h, NULL);
   static double times[MOST];

@@ -16,7 +16,7 @@ HERE = Path(__file__).parent
 HEADERS = HERE.parent / "csrc" / "include"
 
 
-def through_c(problem: Problem, quantized: bool, span: Span) -> tuple[Arrays, float]:
+def through_c(problem: Problem, quantized: bool, threads: int, span: Span) -> tuple[Arrays, float]:
     """The state after the first step from h0, and the milliseconds of a step.
 
     Raises peers.Refused without the native core or a C compiler, and where the core refuses.
@@ -36,7 +36,7 @@ def through_c(problem: Problem, quantized: bool, span: Span) -> tuple[Arrays, fl
         into, out = Path(folder, "in"), Path(folder, "out")
         parts = [*(given[name] for name in WEIGHTS), given["x"][0], given["h0"]]
         into.write_bytes(b"".join(part.tobytes() for part in parts))
-        numbers = (hidden, hidden, int(quantized), span.warm, span.seconds)
+        numbers = (hidden, hidden, int(quantized), threads, span.warm, span.seconds)
         command = [program, clib.library()._name, into, out, *map(str, numbers)]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:

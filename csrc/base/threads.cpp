@@ -259,7 +259,7 @@ constinit std::atomic<int64_t> busy_until{0}, busy_for{0};
 
 // Nanoseconds that runs have taken less than they should have: so many are kept at most, and so
 // many may be owed, some wakings of a thread or a part of a time slice.
-constexpr double kMostSaved = 1e5, kMostOwed = 5e5;
+constexpr double kMostSaved = 2e6, kMostOwed = 5e5;
 
 constinit std::atomic<double> saved{0};
 

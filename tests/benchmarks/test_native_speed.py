@@ -88,7 +88,7 @@ def results(monkeypatch, tmp_path):
     monkeypatch.setattr(memory, "peak", lambda name, *_: 100 if name == "torch" else 50)
     monkeypatch.setattr(weather_speed, "seconds", lambda name, _: 3.0 + len(name))
 
-    def through_c(problem, quantized, span):
+    def through_c(problem, quantized, threads, span):
         if quantized:
             raise Refused("no int8 here")
         return native_speed.oracle(problem), 0.5

@@ -59,8 +59,7 @@ def test_a_step_is_a_sequence_of_one(name, shape, opened):
     state = layer.step(torch.randn(shape, dtype=layer.weight_ih_l0.dtype))[1]
     for _ in range(3):
         x = torch.randn(shape, dtype=layer.weight_ih_l0.dtype)
-        with torch.no_grad():
-            output, *final = flat(layer(x[None], state))
+        output, *final = flat(layer(x[None], state))
         found = flat(layer.step(x, state))
         for got, wanted in zip(found, [output[0], *final], strict=True):
             assert got.shape == wanted.shape

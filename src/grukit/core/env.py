@@ -16,7 +16,7 @@ from pathlib import Path
 
 def backend() -> str | None:
     """The backend asked for by name, or None for the automatic choice."""
-    return (os.environ["GRUKIT_BACKEND"] or None) if "GRUKIT_BACKEND" in os.environ else None
+    return os.environ.get("GRUKIT_BACKEND") or None
 
 
 def isa() -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from operator import add
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from grukit.core import clib
 from grukit.nn.quick import Prepared, can_run
+from grukit.nn.streaming import Streams
 from grukit.ops.contract import Arguments
 from grukit.ops.native import prepared_call
 
@@ -24,21 +26,19 @@ class Inference(Prepared):
     """A call of each layer of the stack, for x [T, B, I], [B, T, I] or [T, I]."""
 
     @classmethod
-    def of(cls, layer: Any, x: Tensor) -> Inference | None:
-        """Calls for inputs like x; None where the core does not run them."""
+    def of(cls, layer: Any, x: Tensor) -> Prepared | None:
+        """What runs inputs like x, one step as a stream; None where the core does not."""
         if x.dim() not in (2, 3) or _draws(layer) or not can_run(layer, x):
             return None
-        if x.dim() == 2:
-            return cls(layer, x[:, None], ())
-        x = x.transpose(0, 1) if layer.batch_first else x
-        return cls(layer, x, (x.shape[1],))
+        steps = x[:, None] if x.dim() == 2 else x.transpose(0, 1) if layer.batch_first else x
+        batch = steps.shape[1 : x.dim() - 1]
+        return Streams(layer, x, batch) if len(steps) == 1 else cls(layer, steps, batch)
 
     def __init__(self, layer: Any, x: Tensor, batch: tuple[int, ...]) -> None:
         self.held: list[Any] = []
         super().__init__(layer, x, batch)
         self.batch_first = layer.batch_first and bool(batch)
-        self.zeros = tuple(x.new_zeros(shape) for shape in self.state_shapes)
-        self.places = STATES[len(self.zeros) - 1]
+        self.places = STATES[len(self.state_shapes) - 1]
         sizes = map(layer._output_size, range(layer.num_layers))
         self.outputs = [x.new_empty((x.shape[0], *batch, size)) for size in sizes]
 
@@ -51,22 +51,20 @@ class Inference(Prepared):
         return call, call.buffer_info()[0]
 
     def run(self, x: Tensor, state: Any) -> tuple[Tensor, Any] | None:
-        if state is None:
-            given = None if self.learned_state else self.zeros
-        else:
-            given = self.parts(state)
+        given = self.given(state)
         if given is None:
             return None
         finals = tuple(map(torch.empty_like, given))
-        at = [*map(Tensor.data_ptr, given + finals)]
+        at = map(Tensor.data_ptr, given + finals)
         for (call, address), like in zip(self.layers, self.outputs, strict=True):
             output = torch.empty_like(like)
             call[X], call[OUTPUT] = x.data_ptr(), output.data_ptr()
+            at = tuple(at)
             for place, states in zip(self.places, at, strict=True):
                 call[place] = states
             clib.forward_at(address)
             x = output
-            at = [states + stride for states, stride in zip(at, 2 * self.strides, strict=True)]
+            at = map(add, at, 2 * self.strides)
         if self.batch_first:
             x = x.transpose(0, 1)
         return x, (finals if len(finals) == 2 else finals[0])

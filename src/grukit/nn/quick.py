@@ -18,7 +18,7 @@ from grukit.nn import parameters
 from grukit.ops.contract import Arguments, check_call
 from grukit.ops.native import DTYPES, dense
 from grukit.ops.packed import Sight, is_visible
-from grukit.ops.transforms import needs_definition, needs_op
+from grukit.ops.transforms import needs_definition, needs_op, someone_looks_on
 
 KEPT = 8
 """So many preparations of a layer are kept, for each way: one for each shape and thread."""
@@ -36,7 +36,8 @@ class Prepared:
         self.settings, self.core, self.dtype = SETTINGS(layer), _core(), x.dtype
         self.learned_state, self.form = layer.learned_state, layer._form
         sizes = self.form.sizes[0]
-        self.state_shapes = [(layer.num_layers, *batch, size) for size in sizes]
+        self.state_shapes = [torch.Size((layer.num_layers, *batch, size)) for size in sizes]
+        self.zeros = tuple(x.new_zeros(shape) for shape in self.state_shapes)
         self.strides = [x.shape[1] * size * x.element_size() for size in sizes]
         self.sights = [(name, Sight(layer._parameters[name])) for name in weight_names(layer)]
         self.layers = []
@@ -64,13 +65,16 @@ class Prepared:
                 return False
         return True
 
-    def parts(self, state: Any) -> tuple[Tensor, ...] | None:
-        """The tensors of a given state, if they are as the core takes them."""
-        given = state if len(self.state_shapes) == 2 else (state,)
-        if type(given) is not tuple or len(given) != len(self.state_shapes):
+    def given(self, state: Any) -> tuple[Tensor, ...] | None:
+        """The tensors of a state, if they are as the core takes them."""
+        if state is None:
+            return None if self.learned_state else self.zeros
+        shapes = self.state_shapes
+        given = state if len(shapes) == 2 else (state,)
+        if type(given) is not tuple or len(given) != len(shapes):
             return None
-        for tensor, shape in zip(given, self.state_shapes, strict=True):
-            if not is_plain(tensor) or tensor.shape != shape or tensor.dtype is not self.dtype:
+        for tensor, shape in zip(given, shapes, strict=True):
+            if not is_plain(tensor) or tensor.dtype is not self.dtype or tensor.shape != shape:
                 return None
         return given
 
@@ -96,21 +100,19 @@ class Pool:
 
     def run(self, layer: Any, x: Tensor, state: Any) -> tuple[Tensor, Any] | None:
         """What the layer gives; None where the core does not run it, or not this way."""
-        if _is_watched(x) or not is_plain(x) or env.backend() not in (None, "native"):
+        if _is_watched() or not is_plain(x) or env.backend() not in (None, "native"):
             return None
-        idle = self._idle
-        try:
-            prepared = idle[x.shape].pop()
-        except LookupError:
-            prepared = None
-        if prepared is None or not prepared.fits(layer, x):
+        idle = self._idle.get(x.shape)
+        prepared = idle.pop() if idle else None
+        if prepared is None or idle is None or not prepared.fits(layer, x):
             if prepared is not None or len(self) >= KEPT:
-                self._idle = idle = {}
+                self._idle = {}
             prepared = self._make(layer, x)
             if prepared is None:
                 return None
+            idle = self._idle.setdefault(x.shape, [])
         result = prepared.run(x, state)
-        idle.setdefault(x.shape, []).append(prepared)
+        idle.append(prepared)
         return result
 
 
@@ -154,9 +156,9 @@ def is_plain(tensor: Any) -> bool:
     )
 
 
-def _is_watched(x: Tensor) -> bool:
+def _is_watched() -> bool:
     """Whether a transform, autocast or a trace must see the operations themselves."""
-    return needs_definition() or needs_op(x, (x,)) or torch.is_autocast_enabled("cpu")
+    return someone_looks_on() or needs_definition() or torch.is_autocast_enabled("cpu")
 
 
 def _inputs(layer: Any, x: Tensor, index: int) -> Arguments:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import add
 from typing import Any
 
 import torch
@@ -14,43 +15,36 @@ from grukit.ops.native import encoded
 
 
 class Streams(Prepared):
-    """A stream of each layer of the stack, for x [B, I] or [I]."""
+    """A stream of each layer of the stack, for inputs of one step."""
 
     @classmethod
     def of(cls, layer: Any, x: Tensor) -> Streams | None:
-        """Streams for inputs like x; None where the core does not run them."""
-        fits = x.dim() in (1, 2) and can_run(layer, x)
-        return cls(layer, x.reshape(1, -1, x.shape[-1]), x.shape[:-1]) if fits else None
+        """Streams for inputs like x, [B, I] or [I]; None where the core does not run them."""
+        return cls(layer, x, x.shape[:-1]) if x.dim() in (1, 2) and can_run(layer, x) else None
 
     def __init__(self, layer: Any, x: Tensor, batch: tuple[int, ...]) -> None:
-        super().__init__(layer, x, batch)
-        self.output_shape = (*batch, layer._output_size(0))
+        super().__init__(layer, x.reshape(1, -1, x.shape[-1]), batch)
+        self.output = x.new_empty((*x.shape[:-1], layer._output_size(0)))
 
     def prepare(self, layer: Any, inputs: Arguments) -> clib.Stream:
         cell, quantized = layer.recurrence.cell, layer.backend == "int8"
         return clib.Stream(encoded(cell, inputs, layer._variant, quantized=quantized), cell.name)
 
     def run(self, x: Tensor, state: Any) -> tuple[Tensor, Any] | None:
-        states = self._copies(state)
-        if states is None:
+        given = self.given(state)
+        if given is None:
             return None
-        output = torch.empty(self.output_shape, dtype=self.dtype)
-        source, places = x.data_ptr(), [state.data_ptr() for state in states]
-        *below, last = self.layers
-        for stream in below:
+        for tensor in given:
+            if tensor.requires_grad:
+                return None
+        # The step changes them.
+        states = tuple(map(torch.clone, given))
+        output = torch.empty_like(self.output)
+        source, places = x.data_ptr(), tuple(map(Tensor.data_ptr, states))
+        for stream in self.layers[:-1]:
             stream.step(stream.handle, source, *places, None)
             source = places[0]
-            places = [at + by for at, by in zip(places, self.strides, strict=True)]
+            places = tuple(map(add, places, self.strides))
+        last = self.layers[-1]
         last.step(last.handle, source, *places, output.data_ptr())
-        return output, (states[0] if len(states) == 1 else tuple(states))
-
-    def _copies(self, state: Any) -> list[Tensor] | None:
-        """The state, for the step to change."""
-        if state is None:
-            if self.learned_state:
-                return None
-            return [torch.zeros(shape, dtype=self.dtype) for shape in self.state_shapes]
-        parts = self.parts(state)
-        if parts is None or any(tensor.requires_grad for tensor in parts):
-            return None
-        return [tensor.clone() for tensor in parts]
+        return output, (states if len(states) == 2 else states[0])

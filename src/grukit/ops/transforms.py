@@ -39,13 +39,16 @@ def needs_op(first: Tensor, tensors: Iterable[Tensor | None]) -> bool:
     fake tensors, make_fx and counters of flops, a subclass of Tensor, or a tensor without data.
     Elsewhere nothing is lost where a backend is called directly, which is quicker.
     """
+    return someone_looks_on() or not _PLAIN.issuperset(map(type, tensors)) or first.is_meta
+
+
+def someone_looks_on() -> bool:
+    """Whether a compiler, a mode or a trace is at work, whatever the tensors are."""
     return (
         torch.compiler.is_compiling()
         or _len_torch_dispatch_stack() > 0
         or _len_torch_function_stack() > 0
         or _get_tracing_state() is not None
-        or not _PLAIN.issuperset(map(type, tensors))
-        or first.is_meta
     )
 
 
