@@ -21,8 +21,9 @@ int64_t now() {
   return std::chrono::nanoseconds(Clock::now().time_since_epoch()).count();
 }
 
-// How long a thread spins for the others of its run: a step of a small layer takes about as long.
-constexpr microseconds kBarrierSpin{20};
+// How long a thread spins for the others of its run at least: a step of a small layer takes about
+// as long. At most a part of a time slice.
+constexpr microseconds kLeastSpin{20}, kMostSpin{1000};
 // How long a worker spins for the next run. More would take cores away from what the process does
 // between two calls; waking a worker that sleeps costs about 200 us.
 constexpr microseconds kIdleSpin{50};
@@ -52,8 +53,8 @@ bool spin(microseconds time, const Condition &done) {
 
 // Whether it had to let others run.
 template <class Condition>
-bool await(const Condition &done) {
-  if (spin(kBarrierSpin, done)) return false;
+bool await(microseconds time, const Condition &done) {
+  if (spin(time, done)) return false;
   while (!done()) sched_yield();
   return true;
 }
@@ -184,7 +185,7 @@ class Pool {
       worker->take(run, thread, threads, unfinished);
     }
     run.work(run.data, 0, threads);
-    await([&] { return unfinished.load(std::memory_order_acquire) == 0; });
+    await(kLeastSpin, [&] { return unfinished.load(std::memory_order_acquire) == 0; });
   }
 
   void forget_workers() { first_ = nullptr; }
@@ -236,7 +237,12 @@ void run_parallel(int64_t wanted, void (*work)(void *data, int64_t thread, int64
   busy.store(false, std::memory_order_release);
 }
 
-Barrier::Barrier(int64_t threads) : threads_(threads), waiting_(0), round_(0) {}
+Barrier::Barrier(int64_t threads, double nanoseconds)
+    : threads_(threads),
+      spin_(std::clamp(static_cast<int64_t>(nanoseconds / 1000), int64_t{kLeastSpin.count()},
+                       int64_t{kMostSpin.count()})),
+      waiting_(0),
+      round_(0) {}
 
 bool Barrier::wait(int64_t threads) {
   if (threads <= 1) return false;
@@ -246,7 +252,7 @@ bool Barrier::wait(int64_t threads) {
     round_.store(round + 1, std::memory_order_release);
     return false;
   }
-  return await([&] { return round_.load(std::memory_order_acquire) != round; });
+  return await(microseconds(spin_), [&] { return round_.load(std::memory_order_acquire) != round; });
 }
 
 namespace {

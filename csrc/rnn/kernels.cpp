@@ -36,7 +36,7 @@ static grukit_status run_one(const grukit_call &call, Choice choice) {
   const Scratch memory(static_cast<size_t>(bytes));
   if (!memory.get()) return GRUKIT_NO_MEMORY;
   Engine engine(call, choice.plan, choice.threads, Pieces(memory.get()));
-  Barrier barrier(choice.threads);
+  Barrier barrier(choice.threads, choice.cost / most(call.time, 1));
   const Stopwatch watch;
   run_parallel(choice.threads, [&](int64_t thread, int64_t threads) {
     engine.run(Member{thread, threads, barrier});

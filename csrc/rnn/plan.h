@@ -63,8 +63,8 @@ static Choice choose(const grukit_call &call, bool backward) {
   const double worth = calls_are_close() ? WORTH_AN_AWAKE_THREAD : WORTH_A_THREAD;
   if (cost.total < worth) return alone;
   if (cost.total < WORTH_A_BUSY_CORE && cores_are_busy()) return alone;
-  if (call.batch >= 2 * threads) return {threads, Plan::rows, cost.total};
-  if (cost.step > WORTH_MEETING && can_divide_units<Cell>(call, threads))
+  const bool few_rows = call.batch < 2 * ROWS * threads;
+  if (few_rows && cost.step > WORTH_MEETING && can_divide_units<Cell>(call, threads))
     return {threads, Plan::units, cost.total};
   if (call.batch >= threads) return {threads, Plan::rows, cost.total};
   if (cost.products < worth) return alone;
