@@ -26,7 +26,7 @@ constexpr int64_t PANEL = VECTORS * LANES;
 constexpr int ABREAST = 4;
 // Rows of a panel that are fetched early where each is used once, and the words of a matrix from
 // which on it pays: what does not fit the second-level cache comes a tenth faster.
-constexpr int64_t EARLY = 16, EARLY_FROM = 1 << 17;
+constexpr int64_t EARLY = 16, EARLY_FROM = 1 << 18;
 // So much of a panel stays in the first-level cache while the rows pass by.
 constexpr int64_t DEPTH = GRUKIT_LANES == 16 ? 128 : 256;
 
@@ -200,7 +200,7 @@ template <class Kind, class Left>
       if (last - panel == 3) row(std::integral_constant<int, 3>(), fetch);
       if (last - panel == 2) row(std::integral_constant<int, 2>(), fetch);
     };
-    if (depth * right.columns >= EARLY_FROM)
+    if (depth * (last - first) * PANEL >= EARLY_FROM)
       abreast(std::true_type());
     else
       abreast(std::false_type());
