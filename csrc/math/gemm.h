@@ -125,7 +125,8 @@ struct ColumnsOf {
 
 template <class Kind, int M, int P, bool FETCH = false, class Left>
 static inline void tile(Left left, int64_t depth, const float *panel, int64_t panel_stride,
-                        const float *start, From from, float *const *result, int64_t column) {
+                        const float *start, From from, float *const *result, int64_t column,
+                        const float *ahead = nullptr) {
   using Sum = typename Kind::Sum;
   Sum sums[M][P * VECTORS];
 #pragma GCC unroll 32
@@ -147,6 +148,7 @@ static inline void tile(Left left, int64_t depth, const float *panel, int64_t pa
 #pragma GCC unroll 32
       for (int v = 0; v < VECTORS; ++v)
         weights[p * VECTORS + v] = load(panel + p * panel_stride + k * PANEL + v * LANES);
+    if (ahead) __builtin_prefetch(ahead + k * LANES, 0, 2);
     if (FETCH)
 #pragma GCC unroll 32
       for (int p = 0; p < P; ++p)
@@ -169,11 +171,12 @@ static inline void tile(Left left, int64_t depth, const float *panel, int64_t pa
 
 template <class Kind, int M, class Left>
 static void rows_of_tile(int64_t rows, Left left, int64_t depth, const float *panel,
-                         const float *start, From from, float *const *result, int64_t column) {
+                         const float *start, From from, float *const *result, int64_t column,
+                         const float *ahead) {
   if constexpr (M > 0) {
     if (rows == M)
-      return tile<Kind, M, 1>(left, depth, panel, 0, start, from, result, column);
-    rows_of_tile<Kind, M - 1>(rows, left, depth, panel, start, from, result, column);
+      return tile<Kind, M, 1>(left, depth, panel, 0, start, from, result, column, ahead);
+    rows_of_tile<Kind, M - 1>(rows, left, depth, panel, start, from, result, column, ahead);
   }
 }
 
@@ -212,6 +215,8 @@ template <class Kind, class Left>
     const int64_t column = panel * PANEL, width = least(PANEL, right.columns - column);
     const bool edge = exact && width < PANEL;
     const int64_t chunk = tiles > 1 ? DEPTH : most(depth, 1);
+    // While some tiles compute with weights from the first-level cache, the next come nearer.
+    const int64_t fetching = tiles > 1 ? VECTORS : 0;
     int64_t k = 0;
     do {
       const int64_t count = least(chunk, depth - k);
@@ -222,8 +227,10 @@ template <class Kind, class Left>
         const int64_t height = (rows - done) / (tiles - index);
         const auto part = left.from(done).after(k);
         if (!edge) {
-          rows_of_tile<Kind, ROWS>(height, part, count, weights, start_of(panel), now, result + done,
-                             column);
+          const float *ahead =
+              index < fetching ? weights + count * PANEL + index * count * LANES : nullptr;
+          rows_of_tile<Kind, ROWS>(height, part, count, weights, start_of(panel), now,
+                                   result + done, column, ahead);
         } else {
           alignas(64) float room[ROWS][PANEL];
           float *places[ROWS];
@@ -233,7 +240,8 @@ template <class Kind, class Left>
               for (int64_t v = 0; v < PANEL; v += LANES)
                 store(room[i] + v, load(result[done + i] + column + v, most(width - v, 0)));
           }
-          rows_of_tile<Kind, ROWS>(height, part, count, weights, start_of(panel), now, places, column);
+          rows_of_tile<Kind, ROWS>(height, part, count, weights, start_of(panel), now, places,
+                                   column, nullptr);
           for (int64_t i = 0; i < height; ++i)
             for (int64_t v = 0; v < width; v += LANES)
               store(result[done + i] + column + v, load(room[i] + v), width - v);
