@@ -163,6 +163,17 @@ grukit_status grukit_backward(const grukit_call *calls, int64_t count) {
   return count ? kernels().backward(calls, count) : GRUKIT_OK;
 }
 
+grukit_status grukit_forward_stack(const grukit_call *calls, int64_t count) {
+  if (const grukit_status status = validate_all(calls, count, validate_forward)) return status;
+  for (int64_t i = 0; i < count; ++i) {
+    const grukit_status status = validate_layer(calls[i], i ? &calls[i - 1] : nullptr);
+    if (status == GRUKIT_OK) continue;
+    name_call(i);
+    return status;
+  }
+  return count ? kernels().forward_stack(calls, count) : GRUKIT_OK;
+}
+
 grukit_status grukit_open(const grukit_call *call, grukit_stream **stream) {
   if (!stream) return refuse(GRUKIT_BAD_CALL, "the place of the stream must be given, got NULL");
   *stream = nullptr;

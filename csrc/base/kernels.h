@@ -12,6 +12,7 @@ struct Kernels {
   size_t (*packed_bytes)(const grukit_call &call);
   grukit_status (*pack)(const grukit_call &call, void *packed);
   grukit_status (*forward)(const grukit_call *calls, int64_t count);
+  grukit_status (*forward_stack)(const grukit_call *calls, int64_t count);
   grukit_status (*backward)(const grukit_call *calls, int64_t count);
   grukit_status (*open)(const grukit_call &call, grukit_stream **stream);
   void (*close)(grukit_stream *stream);

@@ -255,6 +255,12 @@ bool Barrier::wait(int64_t threads) {
   return await(microseconds(spin_), [&] { return round_.load(std::memory_order_acquire) != round; });
 }
 
+void Progress::reach(int64_t point) { reached_.store(point, std::memory_order_release); }
+
+void Progress::await(int64_t point) const {
+  grukit::await(kMostSpin, [&] { return reached_.load(std::memory_order_acquire) >= point; });
+}
+
 namespace {
 
 // A hiccup is over soon; where cores stay busy, every try costs a time slice, and the next comes

@@ -41,6 +41,17 @@ class Barrier {
   alignas(64) std::atomic<int64_t> round_;
 };
 
+// How far work has come that another thread follows.
+class Progress {
+ public:
+  void reach(int64_t point);
+  // Until `point` is reached; spins for a short while, then lets others run.
+  void await(int64_t point) const;
+
+ private:
+  alignas(64) std::atomic<int64_t> reached_{0};
+};
+
 // Whether threads have lately had to wait for each other long, since something else has the cores.
 // Then work that lets them meet often is better done by one.
 bool cores_are_busy();

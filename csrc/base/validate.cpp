@@ -218,6 +218,21 @@ grukit_status validate_backward(const grukit_call &call) {
   return check_gradients(call);
 }
 
+grukit_status validate_layer(const grukit_call &call, const grukit_call *below) {
+  GRUKIT_REQUIRE(equal(1, "models of a stack", call.models));
+  GRUKIT_REQUIRE(equal(0, "reverse of a stack", call.reverse));
+  if (!below) return GRUKIT_OK;
+  const int64_t inputs = below->projected ? below->projected : below->hidden;
+  GRUKIT_REQUIRE(equal(below->dtype, "dtype of a layer", call.dtype));
+  GRUKIT_REQUIRE(equal(below->time, "time of a layer", call.time));
+  GRUKIT_REQUIRE(equal(below->batch, "batch of a layer", call.batch));
+  GRUKIT_REQUIRE(equal(inputs, "input of a layer", call.input));
+  GRUKIT_REQUIRE(equal(call.batch * inputs, "x_stride[1] of a layer", call.x_stride[1]));
+  GRUKIT_REQUIRE(equal(inputs, "x_stride[2] of a layer", call.x_stride[2]));
+  if (call.x == below->output) return GRUKIT_OK;
+  return refuse(bad, "x of a layer must be the output of the layer below, got another buffer");
+}
+
 grukit_status validate_open(const grukit_call &call) {
   GRUKIT_REQUIRE(validate_features(call));
   GRUKIT_REQUIRE(equal(1, "models of a stream", call.models));

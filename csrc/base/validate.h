@@ -13,6 +13,8 @@ grukit_status validate_facts(const grukit_call &call);
 grukit_status validate_pack(const grukit_call &call);
 grukit_status validate_forward(const grukit_call &call);
 grukit_status validate_backward(const grukit_call &call);
+// What a layer of a stack must be beside a forward call, for the layer below it or null.
+grukit_status validate_layer(const grukit_call &call, const grukit_call *below);
 grukit_status validate_open(const grukit_call &call);
 
 }  // namespace grukit

@@ -28,7 +28,7 @@ extern "C" {
 #endif
 
 /* Changes whenever this header does in a way that breaks a caller. */
-#define GRUKIT_ABI 1
+#define GRUKIT_ABI 2
 
 typedef enum {
   GRUKIT_OK = 0,
@@ -146,10 +146,15 @@ GRUKIT_API grukit_status grukit_pack(const grukit_call *call, void *packed);
 GRUKIT_API grukit_status grukit_forward(const grukit_call *calls, int64_t count);
 GRUKIT_API grukit_status grukit_backward(const grukit_call *calls, int64_t count);
 
-/* A stream: one layer, a step at a time, on the calling thread. grukit_open takes of the call the
+/* Layers of a stack, the lowest first: the x of each but the first is the output of the one before,
+ * as it lies there. A layer may begin while the one below still runs. */
+GRUKIT_API grukit_status grukit_forward_stack(const grukit_call *calls, int64_t count);
+
+/* A stream: one layer, a step at a time. grukit_open takes of the call the
  * cell, dtype, quantized, sizes, batch and the weights, which it copies; the masks and lengths must
- * be NULL, but for keep_h and keep_c as rates. A step allocates nothing and takes no lock; one
- * stream serves one thread at a time. */
+ * be NULL, but for keep_h and keep_c as rates. A step allocates nothing and waits for no lock; a
+ * large one, soon after another, is shared by as many threads as the call allows. One stream serves
+ * one thread at a time. */
 typedef struct grukit_stream grukit_stream;
 GRUKIT_API grukit_status grukit_open(const grukit_call *call, grukit_stream **stream);
 GRUKIT_API void grukit_close(grukit_stream *stream);

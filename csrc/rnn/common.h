@@ -264,6 +264,15 @@ struct Member {
   bool meet() const { return barrier.wait(threads); }
 };
 
+// A layer's place in a stack that runs as a wave: the turns that the layer below has taken, and its
+// own for the layer above; null at the ends.
+struct Links {
+  const Progress *below = nullptr;
+  Progress *above = nullptr;
+
+  bool there() const { return below || above; }
+};
+
 // Steps after each of which the threads meet. Where something else has a core, every meeting costs
 // a time slice: then the first thread takes the rest of the steps alone.
 class Meetings {

@@ -8,17 +8,22 @@ namespace grukit::GRUKIT_ISA {
 // Rows of a projection over so many steps at once: enough for full speed, little to keep.
 constexpr int64_t CHUNK_ROWS = 192;
 constexpr int64_t AHEAD_ROWS = 32;
+// In a stack a layer begins when the one below has so many.
+constexpr int64_t WAVE_ROWS = 16;
 
 template <class Cell, class E>
 class Forward {
  public:
-  Forward(const grukit_call &call, Plan plan, int64_t threads, Pieces pieces)
+  Forward(const grukit_call &call, Plan plan, int64_t threads, Pieces pieces, Links links = {})
       : call_(call),
         s_(call),
         turns_{call.time, call.batch, call.reverse != 0, call.lengths, call.resets},
         plan_(plan),
         reserve_(call, sizeof(E) == 2),
-        chunk_(least(s_.time, most(1, (plan == Plan::ahead ? AHEAD_ROWS : CHUNK_ROWS) /
+        links_(links),
+        chunk_(least(s_.time, most(1, (links.there()         ? WAVE_ROWS
+                                       : plan == Plan::ahead ? AHEAD_ROWS
+                                                             : CHUNK_ROWS) /
                                           most(s_.batch, 1)))),
         precision_(precision_of<E>(call)),
         weights_(s_, precision_,
@@ -82,6 +87,7 @@ class Forward {
         member.meet();
         continue;
       }
+      if (links_.below) links_.below->await(last);
       project(turn, 0, thread, threads, part);
       if (plan_ == Plan::units) member.meet();
       for (int64_t at = turn; at < last; ++at) {
@@ -91,6 +97,7 @@ class Forward {
         if (plan_ == Plan::units && !alone) meetings_.meet(member, at);
       }
       if (plan_ == Plan::units && meetings_.alone(last)) member.meet();
+      if (links_.above) links_.above->reach(last);
     }
     finish(part);
   }
@@ -375,6 +382,7 @@ class Forward {
   const Turns turns_;
   const Plan plan_;
   const Reserve<Cell> reserve_;
+  const Links links_;
   const int64_t chunk_;
   const Precision precision_;
   const Weights<Cell> weights_;

@@ -97,6 +97,62 @@ static grukit_status run(const grukit_call *calls, int64_t count, bool backward)
   return static_cast<grukit_status>(failed.load());
 }
 
+// One layer of a wave.
+static grukit_status run_layer(const grukit_call &call, Links links) {
+  return with_types(call, [&](auto cell, auto element) {
+    using Engine = Forward<decltype(cell), decltype(element)>;
+    grukit_call own = of_model<decltype(cell)>(call, 0);
+    const auto bytes = Engine(own, Plan::rows, 1, Pieces(), links).bytes();
+    const Scratch memory(static_cast<size_t>(bytes));
+    if (!memory.get()) return GRUKIT_NO_MEMORY;
+    Barrier barrier(1);
+    Engine(own, Plan::rows, 1, Pieces(memory.get()), links).run(Member{0, 1, barrier});
+    return GRUKIT_OK;
+  });
+}
+
+constexpr int64_t MOST_LAYERS = 16;
+
+// The threads of a wave, each of which takes a whole layer: one where the layers are run one after
+// the other, since each of them divides well.
+static Choice wave(const grukit_call *calls, int64_t count) {
+  Choice found{1, Plan::rows, 0};
+  if (count < 2 || count > MOST_LAYERS) return found;
+  int64_t threads = 1;
+  for (int64_t i = 0; i < count; ++i) {
+    const Choice own = choice_of(calls[i], false);
+    if (own.threads > 1 && own.plan != Plan::ahead) return found;
+    found.cost += own.cost;
+    threads = most(threads, calls[i].threads);
+  }
+  if (is_worth_a_thread(found.cost)) found.threads = least(threads, count);
+  return found;
+}
+
+static grukit_status forward_stack(const grukit_call *calls, int64_t count) {
+  const Choice choice = wave(calls, count);
+  std::atomic<int64_t> next{0}, failed{GRUKIT_OK};
+  Progress done[MOST_LAYERS];
+  const Stopwatch watch;
+  if (choice.threads > 1)
+    run_parallel(choice.threads, [&](int64_t, int64_t) {
+      // In this order, so that a thread never waits for a layer that nobody has begun.
+      for (int64_t i; (i = next.fetch_add(1)) < count;) {
+        const grukit_status status =
+            run_layer(calls[i], {i ? &done[i - 1] : nullptr, i + 1 < count ? &done[i] : nullptr});
+        if (status == GRUKIT_OK) continue;
+        failed.store(status);
+        done[i].reach(INT64_MAX);
+      }
+    });
+  else
+    for (int64_t i = 0; i < count && failed.load() == GRUKIT_OK; ++i)
+      failed.store(run_model(calls[i], 0, false, false));
+  choice.learn(watch.nanoseconds());
+  tell_call_ended();
+  return static_cast<grukit_status>(failed.load());
+}
+
 static grukit_status forward(const grukit_call *calls, int64_t count) {
   const grukit_status status = run(calls, count, false);
   tell_call_ended();
@@ -225,7 +281,7 @@ static grukit_status step(grukit_stream *stream, const void *x, void *h, void *c
   return with_types(types, take);
 }
 
-const Kernels kernels = {GRUKIT_TEXT_OF(GRUKIT_ISA), threads, packed_bytes, pack, forward, backward,
-                         open, close, step};
+const Kernels kernels = {GRUKIT_TEXT_OF(GRUKIT_ISA), threads, packed_bytes, pack, forward, forward_stack,
+                         backward, open, close, step};
 
 }  // namespace grukit::GRUKIT_ISA

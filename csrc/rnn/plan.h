@@ -54,20 +54,24 @@ static bool can_divide_units(const grukit_call &call, int64_t threads) {
          !call.gain_c && call.hidden >= PANEL * threads;
 }
 
+// Whether so many nanoseconds of work are worth a second thread now.
+static bool is_worth_a_thread(double cost) {
+  if (cost < WORTH_AN_AWAKE_THREAD) return false;
+  if (cost < WORTH_A_THREAD && !calls_are_close()) return false;
+  return cost >= WORTH_A_BUSY_CORE || !cores_are_busy();
+}
+
 template <class Cell>
 static Choice choose(const grukit_call &call, bool backward) {
   const Costs cost = costs<Cell>(call, backward);
   const int64_t threads = most(call.threads, 1);
   const Choice alone{1, Plan::rows, cost.total};
-  if (threads == 1 || cost.total < WORTH_AN_AWAKE_THREAD) return alone;
-  const double worth = calls_are_close() ? WORTH_AN_AWAKE_THREAD : WORTH_A_THREAD;
-  if (cost.total < worth) return alone;
-  if (cost.total < WORTH_A_BUSY_CORE && cores_are_busy()) return alone;
+  if (threads == 1 || !is_worth_a_thread(cost.total)) return alone;
   const bool few_rows = call.batch < 2 * ROWS * threads;
   if (few_rows && cost.step > WORTH_MEETING && can_divide_units<Cell>(call, threads))
     return {threads, Plan::units, cost.total};
   if (call.batch >= threads) return {threads, Plan::rows, cost.total};
-  if (cost.products < worth) return alone;
+  if (!is_worth_a_thread(cost.products)) return alone;
   return {threads, backward ? Plan::rows : Plan::ahead, cost.total};
 }
 

@@ -33,6 +33,7 @@ constexpr Kernels noting() {
       .packed_bytes = [](const grukit_call &) { return size_t{64}; },
       .pack = [](const grukit_call &, void *) { return note<Set>(); },
       .forward = [](const grukit_call *, int64_t) { return note<Set>(); },
+      .forward_stack = [](const grukit_call *, int64_t) { return note<Set>(); },
       .backward = [](const grukit_call *, int64_t) { return note<Set>(); },
       .open =
           [](const grukit_call &, grukit_stream **stream) {
@@ -341,6 +342,41 @@ void test_buffers_that_make_no_sense() {
           [](grukit_call &c) { c.keep_c = buffer; });
 }
 
+// Two layers, the upper with one change.
+void test_stacks() {
+  const auto stack = [](Change change) {
+    grukit_call calls[] = {valid_call(GRUKIT_GRU_AFTER), valid_call(GRUKIT_GRU_AFTER)};
+    for (grukit_call &call : calls) {
+      call.models = 1;
+      call.reverse = 0;
+    }
+    calls[1].input = calls[0].projected ? calls[0].projected : calls[0].hidden;
+    calls[1].x_stride[1] = calls[1].batch * calls[1].input;
+    calls[1].x_stride[2] = calls[1].input;
+    change(calls[1]);
+    return grukit_forward_stack(calls, 2);
+  };
+  const int before = times_run;
+  CHECK(stack([](grukit_call &) {}) == GRUKIT_OK, "%s", grukit_message());
+  CHECK(times_run == before + 1);
+  const auto refused = [&](std::string_view message, Change change) {
+    CHECK(stack(change) == GRUKIT_BAD_CALL, "%s", message.data());
+    CHECK(std::string_view(grukit_message()).find(message) != std::string_view::npos, "%s",
+          grukit_message());
+    CHECK(times_run == before + 1);
+  };
+  refused("models of a stack must be 1, got 2", [](grukit_call &c) { c.models = 2; });
+  refused("reverse of a stack must be 0, got 1", [](grukit_call &c) { c.reverse = 1; });
+  refused("dtype of a layer must be 0, got 1", [](grukit_call &c) { c.dtype = GRUKIT_BF16; });
+  refused("time of a layer", [](grukit_call &c) { ++c.time; });
+  refused("batch of a layer", [](grukit_call &c) { ++c.batch; });
+  refused("input of a layer", [](grukit_call &c) { ++c.input; });
+  refused("x_stride[1] of a layer", [](grukit_call &c) { ++c.x_stride[1]; });
+  refused("x_stride[2] of a layer", [](grukit_call &c) { ++c.x_stride[2]; });
+  static float other[1];
+  refused("x of a layer must be the output", [](grukit_call &c) { c.x = other; });
+}
+
 void test_messages() {
   grukit_call calls[2] = {valid_call(GRUKIT_GRU_AFTER), valid_call(GRUKIT_LSTM)};
   calls[1].hidden = 0;
@@ -443,6 +479,7 @@ int main() {
   test_sizes_that_overflow();
   test_missing_buffers();
   test_buffers_that_make_no_sense();
+  test_stacks();
   test_messages();
   test_threads_and_packing();
   test_instruction_sets();

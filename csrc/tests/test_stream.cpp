@@ -54,6 +54,7 @@ Problem stream_problem(uint64_t seed) {
   grukit_call &c = p.facts;
   if (cell != GRUKIT_GRU_BEFORE && random.chance(0.3)) c.projected = random.between(1, 40);
   c.quantized = random.chance(0.2);
+  c.threads = random.between(1, 3);
   p.given[W_HR] = c.projected > 0;
   p.given[B_IH] = p.given[B_HH] = random.chance(0.7);
   p.given[GAIN_IH] = p.given[GAIN_HH] = random.chance(0.3);
@@ -205,8 +206,18 @@ void test_allocations_are_counted() {
 
 }  // namespace
 
+// Steps that share threads do not start them.
+void start_threads() {
+  Problem problem = plain_problem(GRUKIT_GRU_AFTER, GRUKIT_F32, 1, 200, 6, 100, 100);
+  problem.facts.threads = 3;
+  Random random(0);
+  fill(problem, random);
+  CHECK(Run(problem).forward() == GRUKIT_OK);
+}
+
 int main() {
   CHECK(!kSets.empty());
+  start_threads();
   test_allocations_are_counted();
   test_a_step_is_a_forward_of_one_step();
   test_steps_are_the_sequence();

@@ -17,7 +17,7 @@ from typing import Any
 from grukit.core import env
 from grukit.core.errors import BackendError, must_be
 
-ABI = 1
+ABI = 2
 NAME = "libgrukit.dylib" if sys.platform == "darwin" else "libgrukit.so"
 
 CELLS = {
@@ -130,9 +130,9 @@ def forward(calls: bytes, count: int = 1) -> None:
     library().grukit_forward(calls, count)
 
 
-def forward_at(address: int) -> None:
-    """Run the one call at this address forward."""
-    _loaded()[0].grukit_forward(address, 1)
+def forward_stack(address: int, count: int) -> None:
+    """Run so many calls at an address forward, each on the output of the one before."""
+    _loaded()[0].grukit_forward_stack(address, count)
 
 
 def backward(calls: bytes, count: int = 1) -> None:
@@ -218,7 +218,8 @@ def _declare(found: Any) -> None:
         "threads": (size, text, size, size),
         "packed_bytes": (ctypes.c_size_t, text),
         "pack": (status, text, address),
-        "forward": (status, address, size),
+        "forward": (status, text, size),
+        "forward_stack": (status, address, size),
         "backward": (status, text, size),
         "open": (status, text, ctypes.POINTER(address)),
         "close": (None, address),

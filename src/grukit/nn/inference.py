@@ -16,10 +16,8 @@ from grukit.ops.contract import Arguments
 from grukit.ops.native import prepared_call
 
 X, OUTPUT = map(clib.FIELDS.index, ("x", "output"))
-STATES = tuple(map(clib.FIELDS.index, ("h0", "h"))), tuple(
-    map(clib.FIELDS.index, ("h0", "c0", "h", "c"))
-)
-"""The places of the states before and after, without and with c."""
+STATES = tuple(map(clib.FIELDS.index, ("h0", "c0", "h", "c")))
+SIZE = len(clib.FIELDS)
 
 
 class Inference(Prepared):
@@ -35,39 +33,37 @@ class Inference(Prepared):
         return Streams(layer, x, batch) if len(steps) == 1 else cls(layer, steps, batch)
 
     def __init__(self, layer: Any, x: Tensor, batch: tuple[int, ...]) -> None:
-        self.held: list[Any] = []
         super().__init__(layer, x, batch)
         self.batch_first = layer.batch_first and bool(batch)
-        self.places = STATES[len(self.state_shapes) - 1]
+        # The values of all calls, one after the other, and what their addresses need.
+        self.values = array("q", [value for values, _ in self.layers for value in values])
+        self.address, self.held = self.values.buffer_info()[0], [held for _, held in self.layers]
         sizes = map(layer._output_size, range(layer.num_layers))
         self.outputs = [x.new_empty((x.shape[0], *batch, size)) for size in sizes]
+        self.places = STATES if len(self.state_shapes) == 2 else STATES[::2]
 
-    def prepare(self, layer: Any, inputs: Arguments) -> tuple[array[int], int]:
-        """The values of a call, and their address."""
+    def prepare(self, layer: Any, inputs: Arguments) -> tuple[list[int], Any]:
         cell, quantized = layer.recurrence.cell, layer.backend == "int8"
-        values, held = prepared_call(cell, inputs, layer._variant, quantized=quantized)
-        self.held.append(held)
-        call = array("q", values)
-        return call, call.buffer_info()[0]
+        return prepared_call(cell, inputs, layer._variant, quantized=quantized)
 
     def run(self, x: Tensor, state: Any) -> tuple[Tensor, Any] | None:
         given = self.given(state)
         if given is None:
             return None
+        values, base = self.values, 0
         finals = tuple(map(torch.empty_like, given))
-        at = map(Tensor.data_ptr, given + finals)
-        for (call, address), like in zip(self.layers, self.outputs, strict=True):
-            output = torch.empty_like(like)
-            call[X], call[OUTPUT] = x.data_ptr(), output.data_ptr()
-            at = tuple(at)
+        outputs = tuple(map(torch.empty_like, self.outputs))
+        source, at = x.data_ptr(), tuple(map(Tensor.data_ptr, given + finals))
+        for output in outputs:
+            values[base + X] = source
+            values[base + OUTPUT] = source = output.data_ptr()
             for place, states in zip(self.places, at, strict=True):
-                call[place] = states
-            clib.forward_at(address)
-            x = output
-            at = map(add, at, 2 * self.strides)
-        if self.batch_first:
-            x = x.transpose(0, 1)
-        return x, (finals if len(finals) == 2 else finals[0])
+                values[base + place] = states
+            base += SIZE
+            at = tuple(map(add, at, 2 * self.strides))
+        clib.forward_stack(self.address, len(outputs))
+        output = outputs[-1].transpose(0, 1) if self.batch_first else outputs[-1]
+        return output, (finals if len(finals) == 2 else finals[0])
 
 
 def _draws(layer: Any) -> bool:
