@@ -65,7 +65,7 @@ Training, beside grukit in float32.
 The largest deviation of the output from float64 over 1000 steps: weights as they are drawn by
 default, standard normal inputs. (The deviations of every other figure are in the saved rows.)
 
-{_int8(rows)}
+{_int8(rows)}{_weather_int8(rows)}
 
 ## Memory
 
@@ -205,6 +205,21 @@ def _int8(rows: dict[str, Row]) -> str:
             reason = row["refused"].get("grukit int8", "-")
             lines.append([_size(row), f"{found['absolute']:.4f}" if found else reason])
     return table(["T, B, H", "largest deviation"], lines)
+
+
+def _weather_int8(rows: dict[str, Row]) -> str:
+    """Nothing for rows that were saved before there was such a row."""
+    if "weather int8" not in rows:
+        return ""
+    row = rows["weather int8"]
+    words = "\n\nThe model of the weather demo, on the four weeks that it never saw in training"
+    if "refused" in row:
+        return f"{words}: {row['refused']}."
+    lines = [
+        [name, f"{value:.4g}", f"{row['int8'][name]:.4g}", f"{100 * row['change'][name]:.2f} %"]
+        for name, value in row["float32"].items()
+    ]
+    return f"{words}.\n\n{table(['metric', 'float32', 'int8', 'change'], lines)}"
 
 
 def _memory(row: Row) -> str:

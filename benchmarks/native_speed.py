@@ -26,6 +26,7 @@ import native_page
 import records
 import roofline
 import torch
+import weather_int8
 import weather_speed
 from cpu import features
 from peers import LIBRARIES, Ready, Refused, of_layer, torch_layer
@@ -229,6 +230,7 @@ def plan(workers: Any, probed: dict[str, Any] | None) -> Iterable[tuple[str, Cal
         yield f"int8 {size}", lambda size=size: largest_deviation(workers, size)
     yield "memory", peaks
     yield "weather", demo
+    yield "weather int8", weather_int8.row
 
 
 def about() -> dict[str, Any]:

@@ -90,6 +90,11 @@ def targets(rows: dict[str, Row]) -> list[Target]:
         return peaks[name] / peaks["torch"] if name in peaks and "torch" in peaks else None
 
     deviations = [row["deviations"].get("grukit int8", {}).get("absolute") for row in long]
+    weather = []
+    if row := rows.get("weather int8"):
+        percent = [100 * change for change in row.get("change", {}).values()]
+        what = "int8, largest change of the weather demo's metrics"
+        weather = [Target(what, 1, _all(percent, max), unit=" %", at_most=True)]
     return [
         Target("training, geometric mean beside torch", 4.5, mean(map(_torch, training))),
         Target("training at 100, 1, 64 beside torch", 15, at([100, 1, 64])),
@@ -119,6 +124,7 @@ def targets(rows: dict[str, Row]) -> list[Target]:
             unit="",
             at_most=True,
         ),
+        *weather,
         Target(
             "bfloat16 training beside our float32, worst size",
             1.6,

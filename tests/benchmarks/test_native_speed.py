@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -20,9 +21,14 @@ import native_page  # noqa: E402
 import native_speed  # noqa: E402
 import native_targets  # noqa: E402
 import roofline  # noqa: E402
+import weather_int8  # noqa: E402
 import weather_speed  # noqa: E402
 from peers import Refused, grukit_layer, of_layer, torch_int8, torch_layer  # noqa: E402
 from problems import Problem, RedParity, deviation  # noqa: E402
+
+from grukit.data.synthetic import seasonal_series  # noqa: E402
+from grukit.tasks.forecasting import Forecaster  # noqa: E402
+from grukit.training.fit import FitConfig  # noqa: E402
 
 MILLISECONDS = {"grukit": 2.0, "torch": 10.0, "JAX": 4.0, "Keras": 20.0, "ONNX Runtime": 3.0}
 PROBED = {
@@ -87,6 +93,8 @@ def results(monkeypatch, tmp_path):
     monkeypatch.setattr(roofline, "probe", lambda *_: PROBED)
     monkeypatch.setattr(memory, "peak", lambda name, *_: 100 if name == "torch" else 50)
     monkeypatch.setattr(weather_speed, "seconds", lambda name, _: 3.0 + len(name))
+    scores = {"float32": {"mae": 2.0}, "int8": {"mae": 1.99}, "change": {"mae": 0.005}}
+    monkeypatch.setattr(weather_int8, "row", lambda: scores)
 
     def through_c(problem, quantized, threads, span):
         if quantized:
@@ -174,15 +182,38 @@ def test_targets_follow_from_the_rows(results):
     assert found["training at 100, 1, 64 beside torch"].verdict == "not measured"
     demo = found["the weather demo's training beside the reference"]
     assert demo.found == pytest.approx(12 / 9)
+    int8 = found["int8, largest change of the weather demo's metrics"]
+    assert int8.found == pytest.approx(0.5)
+    assert int8.verdict == "met"
 
 
 def test_the_page_shows_every_figure_and_who_was_not_there(results):
     page = native_page.page(results)
     assert "| 5, 1, 128 | 2.00 | 10.0 | 4.00 | 20.0 | 5.00 | 2.00 | JAX |" in page
     assert "| OpenVINO | - | not installed |" in page
+    assert "| mae | 2 | 1.99 | 0.50 % |" in page
     other = copy.deepcopy(results)
     other["rows"]["LSTM inference 1, 1, 6"]["times"]["grukit"] *= 1.1
     assert native_page.page(other) != page
+
+
+@pytest.mark.needs_core
+def test_int8_barely_changes_the_metrics_of_a_trained_model(monkeypatch):
+    data = pd.DataFrame(seasonal_series(count=2, length=400))
+    training = FitConfig(epochs=3, batch_size=32)
+    forecaster = Forecaster(horizon=12, lookback=48, hidden_size=16, training=training)
+    forecaster.fit(data[data["ds"] < data["ds"][300]])
+    row = weather_int8.compare(forecaster, data)
+    assert row["change"].keys() == row["float32"].keys()
+    assert 0 < row["change"]["mae"] < max(row["change"].values()) < 0.01
+
+    def forgets(encoder):
+        for weight in encoder.parameters():
+            weight.zero_()
+        return encoder
+
+    monkeypatch.setattr(weather_int8, "quantize", forgets)
+    assert weather_int8.compare(forecaster, data)["change"]["mae"] > 0.01
 
 
 def test_the_page_holds_the_saved_rows():
