@@ -237,22 +237,20 @@ void run_parallel(int64_t wanted, void (*work)(void *data, int64_t thread, int64
   busy.store(false, std::memory_order_release);
 }
 
-Barrier::Barrier(int64_t threads, double nanoseconds)
-    : threads_(threads),
-      spin_(std::clamp(static_cast<int64_t>(nanoseconds / 1000), int64_t{kLeastSpin.count()},
-                       int64_t{kMostSpin.count()})),
-      waiting_(0),
-      round_(0) {}
+Barrier::Barrier(double nanoseconds)
+    : spin_(std::clamp(static_cast<int64_t>(nanoseconds / 1000), int64_t{kLeastSpin.count()},
+                       int64_t{kMostSpin.count()})) {}
 
-bool Barrier::wait(int64_t threads) {
+bool Barrier::wait(int64_t thread, int64_t threads) {
   if (threads <= 1) return false;
-  const int64_t round = round_.load(std::memory_order_acquire);
-  if (waiting_.fetch_add(1, std::memory_order_acq_rel) + 1 == threads) {
-    waiting_.store(0, std::memory_order_relaxed);
-    round_.store(round + 1, std::memory_order_release);
-    return false;
-  }
-  return await(microseconds(spin_), [&] { return round_.load(std::memory_order_acquire) != round; });
+  auto &own = counts_[thread].meetings;
+  const int64_t meeting = own.load(std::memory_order_relaxed) + 1;
+  own.store(meeting, std::memory_order_release);
+  return await(microseconds(spin_), [&] {
+    for (int64_t other = 0; other < threads; ++other)
+      if (counts_[other].meetings.load(std::memory_order_acquire) < meeting) return false;
+    return true;
+  });
 }
 
 void Progress::reach(int64_t point) { reached_.store(point, std::memory_order_release); }

@@ -23,22 +23,27 @@ void run_parallel(int64_t wanted, Work &&work) {
       const_cast<void *>(static_cast<const void *>(&work)));
 }
 
-// Where all threads of a run meet. Spins for a short while, or as long as they may differ in what
-// they do between two meetings, then lets others run; tells whether it came to that.
+// At most so many meet.
+constexpr int64_t kMostThreads = 64;
+
+// Where all threads of a run meet: each tells the others how often it has come, and waits for them.
+// Spins for a short while, or as long as they may differ in what they do between two meetings, then
+// lets others run; tells whether it came to that.
 //
 // The rest is not inline: a function that several instruction sets share must exist once, compiled
 // for the oldest CPU.
 class Barrier {
  public:
-  explicit Barrier(int64_t threads, double nanoseconds = 0);
-  bool wait() { return wait(threads_); }
-  // For a barrier made before it is known how many threads a run gets.
-  bool wait(int64_t threads);
+  explicit Barrier(double nanoseconds = 0);
+  bool wait(int64_t thread, int64_t threads);
 
  private:
-  const int64_t threads_, spin_;
-  alignas(64) std::atomic<int64_t> waiting_;
-  alignas(64) std::atomic<int64_t> round_;
+  struct alignas(64) Count {
+    std::atomic<int64_t> meetings{0};
+  };
+
+  const int64_t spin_;
+  Count counts_[kMostThreads];
 };
 
 // How far work has come that another thread follows.

@@ -261,7 +261,7 @@ struct Member {
   int64_t thread, threads;
   Barrier &barrier;
 
-  bool meet() const { return barrier.wait(threads); }
+  bool meet() const { return barrier.wait(thread, threads); }
 };
 
 // A layer's place in a stack that runs as a wave: the turns that the layer below has taken, and its

@@ -36,7 +36,7 @@ static grukit_status run_one(const grukit_call &call, Choice choice) {
   const Scratch memory(static_cast<size_t>(bytes));
   if (!memory.get()) return GRUKIT_NO_MEMORY;
   Engine engine(call, choice.plan, choice.threads, Pieces(memory.get()));
-  Barrier barrier(choice.threads, choice.cost / most(call.time, 1));
+  Barrier barrier(choice.cost / most(call.time, 1));
   const Stopwatch watch;
   run_parallel(choice.threads, [&](int64_t thread, int64_t threads) {
     engine.run(Member{thread, threads, barrier});
@@ -105,7 +105,7 @@ static grukit_status run_layer(const grukit_call &call, Links links) {
     const auto bytes = Engine(own, Plan::rows, 1, Pieces(), links).bytes();
     const Scratch memory(static_cast<size_t>(bytes));
     if (!memory.get()) return GRUKIT_NO_MEMORY;
-    Barrier barrier(1);
+    Barrier barrier;
     Engine(own, Plan::rows, 1, Pieces(memory.get()), links).run(Member{0, 1, barrier});
     return GRUKIT_OK;
   });
@@ -207,7 +207,7 @@ struct Stream : grukit_stream {
 
   // The engine reads the call of the stream, not that of the caller.
   Stream(const grukit_call &given, Plan plan, Pieces pieces)
-      : call(given), barrier(call.threads), engine(call, plan, call.threads, pieces) {
+      : call(given), engine(call, plan, call.threads, pieces) {
     dtype = given.dtype;
   }
 };
@@ -224,9 +224,10 @@ static grukit_status open_stream(const grukit_call &given, grukit_stream **strea
   call.x_stride[1] = call.batch * call.input;
   call.x_stride[2] = call.input;
   // On one thread a step is the same by rows and by units.
-  const bool divides = can_divide_units<Cell>(call, most(call.threads, 1));
+  const int64_t threads = threads_of(call);
+  const bool divides = can_divide_units<Cell>(call, threads);
   const Plan plan = divides ? Plan::units : Plan::rows;
-  call.threads = divides ? most(call.threads, 1) : 1;
+  call.threads = divides ? threads : 1;
   using Own = Stream<Cell, E>;
   const int64_t room = Forward<Cell, E>(call, plan, call.threads, Pieces()).bytes();
   const auto layout = [&](Pieces &pieces, void *&self, void *&engine, E *&nowhere) {

@@ -47,6 +47,11 @@ struct Choice {
   }
 };
 
+// Those that may run a call.
+static int64_t threads_of(const grukit_call &call) {
+  return most(least(call.threads, kMostThreads), 1);
+}
+
 // Whether the threads can each take some units.
 template <class Cell>
 static bool can_divide_units(const grukit_call &call, int64_t threads) {
@@ -64,7 +69,7 @@ static bool is_worth_a_thread(double cost) {
 template <class Cell>
 static Choice choose(const grukit_call &call, bool backward) {
   const Costs cost = costs<Cell>(call, backward);
-  const int64_t threads = most(call.threads, 1);
+  const int64_t threads = threads_of(call);
   const Choice alone{1, Plan::rows, cost.total};
   if (threads == 1 || !is_worth_a_thread(cost.total)) return alone;
   const bool few_rows = call.batch < 2 * ROWS * threads;

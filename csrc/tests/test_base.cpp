@@ -107,16 +107,16 @@ void test_a_run_within_a_run_has_one_thread() {
 void test_barrier() {
   constexpr int kRounds = 1000;
   for (int64_t wanted = 1; wanted <= 8; ++wanted) {
-    Barrier barrier(wanted), barrier_of_any(0);
+    Barrier barrier;
     std::vector<int> round_of(wanted, -1);
     std::atomic<int> late{0};
     run_parallel(wanted, [&](int64_t thread, int64_t threads) {
       CHECK(threads == wanted);
       for (int round = 0; round < kRounds; ++round) {
         round_of[thread] = round;
-        barrier.wait();
+        barrier.wait(thread, threads);
         for (int other : round_of) late += other != round;
-        barrier_of_any.wait(threads);
+        barrier.wait(thread, threads);
       }
     });
     CHECK(late == 0, "%d with %ld threads", late.load(), long(wanted));
@@ -129,7 +129,7 @@ void test_callers_at_once() {
   for (int caller = 0; caller < 8; ++caller) {
     callers.emplace_back([&] {
       for (int i = 0; i < 300; ++i) {
-        Barrier barrier(0);
+        Barrier barrier;
         int64_t parts[4] = {0, 0, 0, 0};
         run_parallel(4, [&](int64_t thread, int64_t threads) {
           if (thread == 0 && threads > 1) {
@@ -137,7 +137,7 @@ void test_callers_at_once() {
             if (now > most_teams) most_teams = now;
           }
           for (int64_t part = thread; part < 4; part += threads) parts[part] = part + i;
-          barrier.wait(threads);
+          barrier.wait(thread, threads);
           if (thread == 0 && threads > 1) --teams;
         });
         wrong += parts[0] + parts[1] + parts[2] + parts[3] != 6 + 4 * i;
