@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -110,12 +111,14 @@ def test_doctor_names_the_cure_of_a_missing_extra(monkeypatch, grukit):
 
 def test_doctor_says_what_the_native_core_runs(monkeypatch, grukit):
     monkeypatch.setattr(clib, "why_missing", lambda: None)
+    monkeypatch.setattr(clib, "folder", lambda: Path("/there"))
     monkeypatch.setattr(clib, "isa", lambda: "avx2")
     monkeypatch.setattr(clib, "isas", lambda: ("avx512", "avx2", "scalar", "bf16", "vnni"))
     assert json.loads(grukit("doctor", "--json").out)["native core"] == {
         "instructions": "avx2",
         "possible": ["avx512", "avx2", "scalar"],
         "extensions": ["bf16", "vnni"],
+        "folder": "/there",
     }
 
 

@@ -17,6 +17,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 LIBRARY = "grukit/_native/libgrukit.so"
+HEADER = "grukit/_native/include/grukit.h"
 MIB = 2**20
 USE = """
 import grukit, sys
@@ -109,7 +110,7 @@ def test_the_wheel_holds_the_package_and_its_core(wheel):
         if path.is_file() and "__pycache__" not in path.parts
     }
     assert "grukit/py.typed" in sources
-    assert names == sources | {LIBRARY}
+    assert names == sources | {LIBRARY, HEADER}
 
 
 @needs_compiler
@@ -153,7 +154,11 @@ def test_doctor_finds_the_installed_core(clean):
     packages = sysconfig.get_path("purelib")
     outcome = run(clean / "bin" / "grukit", "doctor", "--json", PYTHONPATH=packages)
     assert outcome.returncode == 0, outcome.stderr
-    assert json.loads(outcome.stdout)["native core"]["instructions"]
+    core = json.loads(outcome.stdout)["native core"]
+    assert core["instructions"]
+    header = Path(core["folder"], "include/grukit.h")
+    assert header.is_relative_to(clean)
+    assert header.read_bytes() == (ROOT / "csrc/include/grukit.h").read_bytes()
 
 
 def test_without_a_compiler_the_package_installs_without_the_core(tmp_path):

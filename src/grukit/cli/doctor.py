@@ -99,6 +99,7 @@ def _native_core() -> dict[str, Any]:
         "instructions": clib.isa(),
         "possible": [name for name in clib.isas() if name in clib.SETS],
         "extensions": [name for name in clib.isas() if name not in clib.SETS],
+        "folder": str(clib.folder()),
     }
 
 

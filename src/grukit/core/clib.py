@@ -98,6 +98,11 @@ def library() -> Any:
     return found
 
 
+def folder() -> Path:
+    """The folder of the library, and of include/grukit.h; BackendError if there is no core."""
+    return Path(library()._name).parent
+
+
 def why_missing() -> str | None:
     """Why there is no native core, or None if there is one."""
     return _loaded()[1]
