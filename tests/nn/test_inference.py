@@ -169,7 +169,7 @@ def test_wrong_arguments_raise_as_ever():
     with torch.no_grad():
         for _ in range(2):
             layer(torch.randn(6, 3, 4))
-            with pytest.raises(RuntimeError, match="input.size"):
+            with pytest.raises(RuntimeError, match=r"input\.size"):
                 layer(torch.randn(6, 3, 5))
             with pytest.raises(ValueError, match="dtype"):
                 layer(torch.randn(6, 3, 4).double())
@@ -188,11 +188,19 @@ def test_a_parameter_of_another_shape_is_refused():
                 call()
 
 
+def test_one_preparation_serves_every_length_and_batch(quick):
+    layer = make("lstm", batch_first=True)
+    for time, batch in ((2, 1), (9, 1), (5, 7), (2, 3), (70, 40), (3, 2)):
+        check_both_ways(layer, torch.randn(batch, time, 4))
+    assert len(quick) == 6
+    assert len(layer._sequences) == 1
+
+
 def test_few_preparations_are_kept():
     layer = make("gru")
     with torch.no_grad():
-        for time in range(2, 40):
-            layer(torch.randn(time, 1, 4))
+        for batch in range(1, 40):
+            layer(torch.randn(1, batch, 4))
     assert len(layer._sequences) <= 8
 
 

@@ -120,7 +120,7 @@ class Layer(nn.Module):
         self.recompute = recompute
         self.backend = backend
         self._set_models(models)
-        self._steps, self._sequences = Pool(Streams.of), Pool(Inference.of)
+        self._steps, self._sequences = Pool(Streams), Pool(Inference)
 
         for layer, size in enumerate(self._sizes):
             shapes = parameters.shapes(

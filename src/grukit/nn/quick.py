@@ -6,7 +6,6 @@ for the next that looks the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from operator import attrgetter
 from typing import Any
 
@@ -21,24 +20,19 @@ from grukit.ops.packed import Sight, is_visible
 from grukit.ops.transforms import needs_definition, needs_op, someone_looks_on
 
 KEPT = 8
-"""So many preparations of a layer are kept, for each way: one for each shape and thread."""
+"""So many preparations of a layer are kept, for each way: one for each key and thread."""
 
 SETTINGS = attrgetter("training", "backend", "batch_first", "learned_state", "zoneout")
 
 
 class Prepared:
-    """What the calls of a layer on inputs of one shape have in common; of one thread at a time.
+    """What the calls of a layer on inputs of one key have in common; of one thread at a time."""
 
-    batch: the axes of x that are sequences. x: as [T, B, I], for its shape and strides alone.
-    """
-
-    def __init__(self, layer: Any, x: Tensor, batch: tuple[int, ...]) -> None:
+    def __init__(self, layer: Any, x: Tensor) -> None:
+        """x: as [T, B, I]."""
         self.settings, self.core, self.dtype = SETTINGS(layer), _core(), x.dtype
-        self.learned_state, self.form = layer.learned_state, layer._form
-        sizes = self.form.sizes[0]
-        self.state_shapes = [torch.Size((layer.num_layers, *batch, size)) for size in sizes]
-        self.zeros = tuple(x.new_zeros(shape) for shape in self.state_shapes)
-        self.strides = [x.shape[1] * size * x.element_size() for size in sizes]
+        self.num_layers, self.sizes = layer.num_layers, layer._form.sizes[0]
+        self.learned_state, self.zeros = layer.learned_state, ()
         self.sights = [(name, Sight(layer._parameters[name])) for name in weight_names(layer)]
         self.layers = []
         for index in range(layer.num_layers):
@@ -46,6 +40,16 @@ class Prepared:
             check_call(layer.recurrence.cell, inputs, layer._variant)
             self.layers.append(self.prepare(layer, dense(inputs)))
             x = x.new_empty((*x.shape[:2], layer._output_size(index)))
+
+    @classmethod
+    def key(cls, layer: Any, x: Tensor) -> Any:
+        """What inputs have in common that one preparation serves."""
+        raise NotImplementedError
+
+    @classmethod
+    def of(cls, layer: Any, x: Tensor) -> Prepared | None:
+        """A preparation for inputs like x; None where the core does not run them."""
+        raise NotImplementedError
 
     def prepare(self, layer: Any, inputs: Arguments) -> Any:
         """What is kept of one layer of the stack."""
@@ -56,20 +60,21 @@ class Prepared:
         raise NotImplementedError
 
     def fits(self, layer: Any, x: Tensor) -> bool:
-        """Whether it is good for an input of its shape: what it was made of has not changed."""
+        """Whether it is good for an input of its key: what it was made of has not changed."""
         if x.dtype is not self.dtype or SETTINGS(layer) != self.settings or _core() != self.core:
             return False
         given = layer._parameters.get
-        for name, sight in self.sights:
-            if not sight.holds(given(name)):
-                return False
-        return True
+        return all(sight.holds(given(name)) for name, sight in self.sights)
 
-    def given(self, state: Any) -> tuple[Tensor, ...] | None:
-        """The tensors of a state, if they are as the core takes them."""
+    def given(self, state: Any, batch: tuple[int, ...]) -> tuple[Tensor, ...] | None:
+        """The tensors of a state, if they are as the core takes them. batch: () or (B,)."""
+        shapes = [(self.num_layers, *batch, size) for size in self.sizes]
         if state is None:
-            return None if self.learned_state else self.zeros
-        shapes = self.state_shapes
+            if self.learned_state:
+                return None
+            if not self.zeros or self.zeros[0].shape != shapes[0]:
+                self.zeros = tuple(torch.zeros(shape, dtype=self.dtype) for shape in shapes)
+            return self.zeros
         given = state if len(shapes) == 2 else (state,)
         if type(given) is not tuple or len(given) != len(shapes):
             return None
@@ -80,16 +85,15 @@ class Prepared:
 
 
 class Pool:
-    """The preparations of a layer that nobody is using, by the shape of x."""
+    """The preparations of a layer that nobody is using, by key."""
 
-    def __init__(self, make: Callable[[Any, Tensor], Prepared | None]) -> None:
-        """make: make(layer, x), None where the core does not run such calls."""
-        self._make = make
-        self._idle: dict[torch.Size, list[Prepared]] = {}
+    def __init__(self, kind: type[Prepared]) -> None:
+        self._kind = kind
+        self._idle: dict[Any, list[Prepared]] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:
         """A copy of a layer prepares its own."""
-        return Pool, (self._make,)
+        return Pool, (self._kind,)
 
     def __len__(self) -> int:
         return sum(map(len, self._idle.values()))
@@ -102,15 +106,16 @@ class Pool:
         """What the layer gives; None where the core does not run it, or not this way."""
         if _is_watched() or not is_plain(x) or env.backend() not in (None, "native"):
             return None
-        idle = self._idle.get(x.shape)
+        key = self._kind.key(layer, x)
+        idle = self._idle.get(key)
         prepared = idle.pop() if idle else None
         if prepared is None or idle is None or not prepared.fits(layer, x):
             if prepared is not None or len(self) >= KEPT:
                 self._idle = {}
-            prepared = self._make(layer, x)
+            prepared = self._kind.of(layer, x)
             if prepared is None:
                 return None
-            idle = self._idle.setdefault(x.shape, [])
+            idle = self._idle.setdefault(key, [])
         result = prepared.run(x, state)
         idle.append(prepared)
         return result
@@ -138,11 +143,6 @@ def can_run(layer: Any, x: Tensor) -> bool:
     )
 
 
-def _core() -> tuple[str, int]:
-    """What else may change: the kernels, and the threads that a call may have."""
-    return clib.isa(), torch.get_num_threads()
-
-
 def weight_names(layer: Any) -> list[str]:
     """The names of the parameters of all layers, but for learned states."""
     names = [name for name in layer._names if name in parameters.WEIGHTS]
@@ -159,6 +159,11 @@ def is_plain(tensor: Any) -> bool:
 def _is_watched() -> bool:
     """Whether a transform, autocast or a trace must see the operations themselves."""
     return someone_looks_on() or needs_definition() or torch.is_autocast_enabled("cpu")
+
+
+def _core() -> tuple[str, int]:
+    """What else may change: the kernels, and the threads that a call may have."""
+    return clib.isa(), torch.get_num_threads()
 
 
 def _inputs(layer: Any, x: Tensor, index: int) -> Arguments:

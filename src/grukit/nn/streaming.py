@@ -18,20 +18,26 @@ class Streams(Prepared):
     """A stream of each layer of the stack, for inputs of one step."""
 
     @classmethod
+    def key(cls, layer: Any, x: Tensor) -> Any:
+        return x.shape
+
+    @classmethod
     def of(cls, layer: Any, x: Tensor) -> Streams | None:
-        """Streams for inputs like x, [B, I] or [I]; None where the core does not run them."""
+        """For x [B, I] or [I]."""
         return cls(layer, x, x.shape[:-1]) if x.dim() in (1, 2) and can_run(layer, x) else None
 
     def __init__(self, layer: Any, x: Tensor, batch: tuple[int, ...]) -> None:
-        super().__init__(layer, x.reshape(1, -1, x.shape[-1]), batch)
-        self.output = x.new_empty((*x.shape[:-1], layer._output_size(0)))
+        """batch: the axes of x that are sequences."""
+        super().__init__(layer, x.reshape(1, -1, x.shape[-1]))
+        self.batch, self.output = batch, x.new_empty((*x.shape[:-1], layer._output_size(0)))
+        self.strides = [x[..., 0].numel() * size * x.element_size() for size in self.sizes]
 
     def prepare(self, layer: Any, inputs: Arguments) -> clib.Stream:
         cell, quantized = layer.recurrence.cell, layer.backend == "int8"
         return clib.Stream(encoded(cell, inputs, layer._variant, quantized=quantized), cell.name)
 
     def run(self, x: Tensor, state: Any) -> tuple[Tensor, Any] | None:
-        given = self.given(state)
+        given = self.given(state, self.batch)
         if given is None:
             return None
         for tensor in given:
