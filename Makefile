@@ -2,8 +2,10 @@
 PYTHON ?= $(shell for p in python3.11 python3; do $$p -c '' 2>/dev/null && echo $$p && break; done)
 WORKERS ?= 2
 BIN := .venv/bin
-INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt \
-	--build-constraint constraints.txt --config-settings build-dir=build/core
+INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt
+# In an environment of pip's own, scikit-build-core would begin every build anew.
+BUILD := --quiet --no-deps --no-build-isolation --config-settings build-dir=build/core
+TOOLS := from scikit_build_core.build import get_requires_for_build_wheel as needs; print(*needs())
 CMAKE := $(or $(shell command -v cmake),$(BIN)/cmake)
 GENERATOR := $(if $(shell command -v ninja),-G Ninja)
 CORE := CMakeLists.txt $(shell find csrc -type f -not -path 'csrc/tests/*')
@@ -41,8 +43,7 @@ docs: .venv/.setup ## the documentation, into docs/_build/html
 native: .venv/.native ## build the native core again, where its sources have changed
 
 wheel: .venv/.setup ## the package with its native core, into dist
-	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation \
-		--config-settings build-dir=build/core --wheel-dir dist .
+	$(BIN)/python -m pip wheel $(BUILD) --wheel-dir dist .
 
 sanitize: .venv/.setup ## the C++ tests under the sanitizers of addresses, undefined behaviour and threads
 	$(call cpp_tests,asan,-DGRUKIT_SANITIZE=address$(comma)undefined)
@@ -66,12 +67,14 @@ endef
 	@test -n "$(PYTHON)" || { echo "grukit needs Python 3.11 or newer, found none; name one: make PYTHON=/path/to/python" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("grukit needs Python 3.11 or newer, got " + sys.version.split()[0] + "; name another: make PYTHON=/path/to/python")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.3"
-	$(INSTALL) --editable '.[forecast,plots,demo]'
+	$(INSTALL) --upgrade "pip>=25.3" scikit-build-core
+	$(INSTALL) scikit-build-core $$($(BIN)/python -c '$(TOOLS)')
+	$(BIN)/python -m pip install $(BUILD) --editable .
+	$(INSTALL) 'grukit[forecast,plots,demo]'
 	@touch $@
 
 .venv/.setup: .venv/.demo
-	$(INSTALL) --editable '.[all]' --group test --group check --group docs $(if $(shell command -v cmake),,cmake)
+	$(INSTALL) 'grukit[all]' --group test --group check --group docs
 	@touch $@
 
 .venv/.bench: .venv/.setup
@@ -79,5 +82,5 @@ endef
 	@touch $@
 
 .venv/.native: .venv/.demo $(CORE)
-	$(INSTALL) --no-deps --editable .
+	$(BIN)/python -m pip install $(BUILD) --editable .
 	@touch $@
