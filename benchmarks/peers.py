@@ -123,7 +123,8 @@ def of_layer(layer: Any, problem: Problem, dtype: Any = None, notes: Any = None)
     def arrays(found: Any) -> Arrays:
         names = RESULTS[problem.use]
         pairs = zip(names, found, strict=True)
-        return {name: part.detach().to(torch.float64).numpy() for name, part in pairs}
+        parts = {name: part.detach().to(torch.float64).numpy() for name, part in pairs}
+        return {name: part[0] if name == "h" else part for name, part in parts.items()}
 
     x = tensor("x")
     if problem.use == "training":
@@ -145,14 +146,14 @@ def of_layer(layer: Any, problem: Problem, dtype: Any = None, notes: Any = None)
         x, state = x[0], tensor("h0")[None]
 
         def call() -> Any:
-            return (layer.step(x, state)[1][0],)
+            return (layer.step(x, state)[1],)
 
     else:
         x, state = x[:1], tensor("h0")[None]
 
         def call() -> Any:
             with torch.inference_mode():
-                return (layer(x, state)[1][0],)
+                return (layer(x, state)[1],)
 
     return Ready(call, arrays, notes or {})
 
