@@ -252,12 +252,18 @@ def about() -> dict[str, Any]:
     return {**records.circumstances(), **found}
 
 
-def run() -> dict[str, Any]:
-    """Every row, going on from those saved if what they depend on is the same."""
+def run(again: str | None = None) -> dict[str, Any]:
+    """Every row, going on from those saved if what they depend on is the same.
+
+    again: measure anew, of the last results, the rows whose names begin so, after a noisy run.
+    """
     now = about()
-    saved = records.read(UNFINISHED)
+    saved = records.read(UNFINISHED if again is None else RESULTS)
     same = {**saved.get("about", {}), "date": now["date"]} == now
     results = saved if same else {"about": now, "rows": {}}
+    if again is not None:
+        kept = {name: row for name, row in results["rows"].items() if not name.startswith(again)}
+        results["rows"] = kept
     probed = roofline.probe(THREADS)
     results["probe"] = probed
     started = time.monotonic()
@@ -287,15 +293,17 @@ def short() -> dict[str, dict[str, Any]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--short", action="store_true", help="a small run that writes nothing")
-    if parser.parse_args().short:
+    parser.add_argument("--again", metavar="NAME", help="only the rows whose names begin so")
+    chosen = parser.parse_args()
+    if chosen.short:
         torch.set_num_threads(1)
         print(short())
         return
     torch.set_num_threads(THREADS)
-    results = run()
+    results = run(chosen.again)
     records.write(RESULTS, results)
     PAGE.write_text(native_page.page(results))
-    UNFINISHED.unlink()
+    UNFINISHED.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":
