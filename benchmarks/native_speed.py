@@ -175,7 +175,7 @@ def step(workers: Any, probed: dict[str, Any] | None) -> dict[str, Any]:
         row["deviations"][name] = {"share": worst.share, "absolute": worst.absolute}
         row["times"][name] = statistics.median(milliseconds for _, milliseconds in runs)
     if probed is not None:
-        row["bound"] = roofline.bound(problem, probed, 1)
+        row["bound"] = roofline.bound(problem, probed, THREADS)
     return row
 
 
