@@ -6,6 +6,7 @@ for the next that looks the same.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from operator import attrgetter
 from typing import Any
 
@@ -25,7 +26,7 @@ KEPT = 8
 SETTINGS = attrgetter("training", "backend", "batch_first", "learned_state", "zoneout")
 
 
-class Prepared:
+class Prepared(ABC):
     """What the calls of a layer on inputs of one key have in common; of one thread at a time."""
 
     def __init__(self, layer: Any, x: Tensor) -> None:
@@ -42,22 +43,22 @@ class Prepared:
             x = x.new_empty((*x.shape[:2], layer._output_size(index)))
 
     @classmethod
+    @abstractmethod
     def key(cls, layer: Any, x: Tensor) -> Any:
         """What inputs have in common that one preparation serves."""
-        raise NotImplementedError
 
     @classmethod
+    @abstractmethod
     def of(cls, layer: Any, x: Tensor) -> Prepared | None:
         """A preparation for inputs like x; None where the core does not run them."""
-        raise NotImplementedError
 
+    @abstractmethod
     def prepare(self, layer: Any, inputs: Arguments) -> Any:
         """What is kept of one layer of the stack."""
-        raise NotImplementedError
 
+    @abstractmethod
     def run(self, x: Tensor, state: Any) -> tuple[Tensor, Any] | None:
         """What the layer gives; None where the state has to be looked at closely."""
-        raise NotImplementedError
 
     def fits(self, layer: Any, x: Tensor) -> bool:
         """Whether it is good for an input of its key: what it was made of has not changed."""
