@@ -76,6 +76,8 @@ def test_bad_arguments():
         score(profile="kind")
     with pytest.raises(ParameterError, match="windows must be of 2 series"):
         nab_score(alarms(), WINDOWS[:1])
+    with pytest.raises(ParameterError, match="shape"):
+        nab_score([np.zeros((100, 1)), np.zeros(100)], WINDOWS)
     with pytest.raises(ParameterError, match="got none"):
         nab_score(alarms(), [[], []])
     with pytest.raises(ParameterError, match="NaN"):

@@ -48,7 +48,8 @@ def nab_score(
     last row of every labelled window, in order, without overlaps.
     threshold: one for all series; if None the best there is, as for the published scores.
 
-    Raises ParameterError for NaN, for windows that are not as above, and if none is labelled.
+    Raises ParameterError for NaN, for scores or windows that are not as above, and if no window
+    is labelled.
 
     >>> scores = np.zeros(100)
     >>> scores[40] = 1.0
@@ -59,6 +60,8 @@ def nab_score(
         raise ParameterError(must_be("profile", f"one of {tuple(PROFILES)}", profile))
     if len(scores) != len(windows):
         raise ParameterError(must_be("windows", f"of {len(scores)} series", len(windows)))
+    if wrong := [np.shape(s) for s in scores if np.ndim(s) != 1]:
+        raise ParameterError(must_be("scores", "of shape [T] each", wrong[0]))
     false_alarm, missed = PROFILES[profile]
     rows = [_rows(len(s), spans, false_alarm) for s, spans in zip(scores, windows, strict=True)]
     count = sum(map(len, windows))
