@@ -152,6 +152,20 @@ def test_a_red_run_writes_no_results_and_no_page(results, monkeypatch, tmp_path)
     assert (tmp_path / "page.md").read_text() == native_page.page(saved)
 
 
+def test_named_rows_are_measured_again_and_no_others(results, monkeypatch, tmp_path):
+    measured, compare = [], native_speed.compare
+    monkeypatch.setattr(native_speed, "RESULTS", tmp_path / "results.json")
+    native_speed.records.write(native_speed.RESULTS, results)
+    monkeypatch.setattr(
+        native_speed,
+        "compare",
+        lambda p, *rest, **own: measured.append(p) or compare(p, *rest, **own),
+    )
+    found = native_speed.run(again="LSTM training")
+    assert {(p.kind, p.use) for p in measured} == {("LSTM", "training")}
+    assert found["rows"].keys() == results["rows"].keys()
+
+
 def test_a_run_goes_on_where_it_was(results, monkeypatch):
     def fails(*_, **__):
         raise AssertionError("measured again")

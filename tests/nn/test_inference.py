@@ -80,6 +80,19 @@ def test_it_is_the_usual_way(name, shape, batch_first, quick):
     assert len(quick) == (2 if layer.learned_state else 3)
 
 
+@each_layer
+@pytest.mark.parametrize("batch_first", [False, True])
+def test_one_step_is_the_usual_way(name, batch_first):
+    layer = make(name, batch_first=batch_first)
+    for shape in ((3, 1, 4) if batch_first else (1, 3, 4), (1, 4)):
+        x = torch.randn(shape, dtype=layer.weight_ih_l0.dtype)
+        wanted = flat(layer(x))
+        with torch.no_grad():
+            found = flat(layer(x))
+        assert all(map(torch.equal, found, wanted))
+    assert len(layer._sequences) == 2
+
+
 def test_long_stacks_run_as_waves_do_one_by_one():
     layer, x = make("gru, four layers"), torch.randn(400, 2, 4)
     before = torch.get_num_threads()
