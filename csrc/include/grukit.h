@@ -152,9 +152,9 @@ GRUKIT_API grukit_status grukit_forward_stack(const grukit_call *calls, int64_t 
 
 /* A stream: one layer, a step at a time. grukit_open takes of the call the
  * cell, dtype, quantized, sizes, batch and the weights, which it copies; the masks and lengths must
- * be NULL, but for keep_h and keep_c as rates. A step allocates nothing and waits for no lock; a
- * large one, soon after another, is shared by as many threads as the call allows. One stream serves
- * one thread at a time. */
+ * be NULL, but for keep_h and keep_c as rates. A step allocates nothing and waits for no lock. A
+ * large one, soon after another, is shared by as many threads as the call allows; the first of these
+ * may have to start them. One stream serves one thread at a time. */
 typedef struct grukit_stream grukit_stream;
 GRUKIT_API grukit_status grukit_open(const grukit_call *call, grukit_stream **stream);
 GRUKIT_API void grukit_close(grukit_stream *stream);

@@ -282,7 +282,7 @@ static grukit_status step(grukit_stream *stream, const void *x, void *h, void *c
   return with_types(types, take);
 }
 
-const Kernels kernels = {GRUKIT_TEXT_OF(GRUKIT_ISA), threads, packed_bytes, pack, forward, forward_stack,
-                         backward, open, close, step};
+const Kernels kernels = {GRUKIT_TEXT_OF(GRUKIT_ISA), threads, packed_bytes, pack, forward,
+                         forward_stack, backward, open, close, step};
 
 }  // namespace grukit::GRUKIT_ISA

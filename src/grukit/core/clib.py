@@ -137,7 +137,7 @@ def forward(calls: bytes, count: int = 1) -> None:
 
 def forward_stack(address: int, count: int) -> None:
     """Run so many calls at an address forward, each on the output of the one before."""
-    _loaded()[0].grukit_forward_stack(address, count)
+    library().grukit_forward_stack(address, count)
 
 
 def backward(calls: bytes, count: int = 1) -> None:
