@@ -1,3 +1,5 @@
+"""Forecasts: their parts fit, and come out under the user's names."""
+
 from __future__ import annotations
 
 import json
@@ -6,7 +8,7 @@ import numpy as np
 import pytest
 
 from grukit.core.errors import MissingExtra, ParameterError
-from grukit.results import Columns, Evaluation, Forecast, Score, central_coverages, check_levels
+from grukit.results import Columns, Forecast
 
 LEVELS = (0.025, 0.1, 0.5, 0.9, 0.975)
 COLUMNS = Columns(series="station", time="hour", target="celsius")
@@ -25,23 +27,6 @@ def make_forecast(**changes) -> Forecast:
     return Forecast(**{**parts, **changes})
 
 
-def make_evaluation(model: dict[str, float], **baselines: dict[str, float]) -> Evaluation:
-    scores = (Score("GRU", model), *(Score(name, values) for name, values in baselines.items()))
-    return Evaluation(
-        scores=scores,
-        windows=10,
-        observations=29,
-        horizon=3,
-        season=24,
-        first_origin=np.datetime64("2013-12-01T00", "us"),
-        last_origin=np.datetime64("2013-12-10T00", "us"),
-        by_step={
-            score.name: {"mae": np.array([1.0, 2.0, np.nan]), "rmse": np.ones(3)}
-            for score in scores
-        },
-    )
-
-
 def test_median_quantile_and_interval_take_their_own_level():
     forecast = make_forecast()
     np.testing.assert_array_equal(forecast.median, [[1, 2, 3], [-5, 0, 5]])
@@ -58,17 +43,6 @@ def test_an_unknown_interval_names_those_there_are():
         make_forecast().interval(0.5)
     with pytest.raises(ParameterError, match=r"levels must have 0\.3 among them"):
         make_forecast().quantile(0.3)
-
-
-def test_central_coverages_need_both_ends():
-    assert central_coverages((0.05, 0.1, 0.5, 0.9)) == (0.8,)
-    assert central_coverages(tuple(np.arange(1, 100) / 100))[:2] == (0.02, 0.04)
-
-
-@pytest.mark.parametrize("levels", [(), (0.0, 0.5), (0.5, 1.0), (0.5, 0.5), (0.9, 0.1), (np.nan,)])
-def test_levels_must_rise_between_0_and_1(levels):
-    with pytest.raises(ParameterError, match="rising strictly"):
-        check_levels(levels)
 
 
 @pytest.mark.parametrize(
@@ -140,58 +114,3 @@ def test_a_forecast_survives_json():
     assert second["times"][0] == "2013-12-30T06:00:00"
     assert second["median"] == [-5.0, 0.0, 5.0]
     assert second["quantiles"]["q0.1"] == [-6.0, -1.0, 4.0]
-
-
-GOOD = {"mae": 1.0, "mase": 0.5, "coverage_80": 0.79}
-BAD = {"mae": 1.5, "mase": 0.7, "coverage_80": 0.9}
-
-
-def test_beats_wants_strictly_better_than_every_baseline():
-    assert make_evaluation(GOOD, last=BAD).beats("mae")
-    assert not make_evaluation(BAD, last=GOOD).beats("mae")
-    assert not make_evaluation(GOOD, last=BAD, mean=GOOD).beats("mae")
-    assert not make_evaluation({**GOOD, "mae": np.nan}, last=BAD).beats("mae")
-    with pytest.raises(ParameterError, match="metric must be one of 'mae'"):
-        make_evaluation(GOOD).beats("mape")
-
-
-def test_a_coverage_is_better_the_nearer_it_is_to_nominal():
-    assert make_evaluation(GOOD, last=BAD).beats("coverage_80")
-    assert not make_evaluation(BAD, last=GOOD).beats("coverage_80")
-
-
-def test_the_table_is_aligned_and_stars_the_best():
-    table = make_evaluation({**GOOD, "mase": 0.9}, **{"last value": BAD, "mean": GOOD}).table()
-    assert table.splitlines() == [
-        "              MAE     MASE   in 80 %",
-        "GRU         1.000*  0.9000    79.0 %*",
-        "last value  1.500   0.7000    90.0 %",
-        "mean        1.000*  0.5000*   79.0 %*",
-    ]
-
-
-def test_an_undefined_metric_is_a_dash_and_none():
-    undefined = {**GOOD, "mase": float("nan")}
-    evaluation = make_evaluation(undefined, last=undefined)
-    assert " - " in evaluation.table()
-    answer = json.loads(json.dumps(evaluation.to_dict(), allow_nan=False))
-    assert answer["scores"][0] == {"name": "GRU", "mae": 1.0, "mase": None, "coverage_80": 0.79}
-    assert answer["by_step"]["last"]["mae"] == [1.0, 2.0, None]
-    assert answer["first_origin"] == "2013-12-01T00:00:00"
-
-
-def test_an_infinite_metric_is_none_in_json():
-    evaluation = make_evaluation({**GOOD, "mase": float("inf")}, last=GOOD)
-    answer = json.loads(json.dumps(evaluation.to_dict(), allow_nan=False))
-    assert answer["scores"][0]["mase"] is None
-
-
-def test_the_evaluation_frame_has_one_row_per_forecaster():
-    frame = make_evaluation(GOOD, last=BAD).to_frame()
-    assert frame["name"].tolist() == ["GRU", "last"]
-    assert frame["mae"].tolist() == [1.0, 1.5]
-
-
-def test_scores_must_share_their_metrics():
-    with pytest.raises(ParameterError, match="metrics of last"):
-        make_evaluation(GOOD, last={"mae": 1.0})

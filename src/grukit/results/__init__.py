@@ -1,0 +1,16 @@
+"""Frozen answers: what tasks hand back, ready for frames, JSON and plots."""
+
+from grukit.results.evaluation import Evaluation
+from grukit.results.forecast import Columns, Forecast
+from grukit.results.levels import central_coverages, check_levels, level_index
+from grukit.results.scores import Score
+
+__all__ = [
+    "Columns",
+    "Evaluation",
+    "Forecast",
+    "Score",
+    "central_coverages",
+    "check_levels",
+    "level_index",
+]

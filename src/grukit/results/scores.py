@@ -1,0 +1,114 @@
+"""The metrics of a model beside its baselines, and their table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from grukit.core.errors import ParameterError, must_be
+from grukit.core.rules import check, one_of
+from grukit.results.conversion import none_unless_finite, to_frame
+
+
+@dataclass(frozen=True)
+class Score:
+    """The metrics of one forecaster.
+
+    `metrics` holds mae, rmse, mase, smape, pinball, crps and one coverage per central interval
+    (coverage_80, coverage_95), in this order. NaN stands for a metric that is undefined on these
+    data: MASE, when every series is constant.
+    """
+
+    name: str
+    metrics: dict[str, float]
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreTable:
+    """What the answers of every evaluation have: one Score each, the model first."""
+
+    scores: tuple[Score, ...]
+
+    def __post_init__(self) -> None:
+        if not self.scores:
+            raise ParameterError(must_be("scores", "at least one Score", self.scores))
+        names = list(self.scores[0].metrics)
+        for score in self.scores:
+            if list(score.metrics) != names:
+                raise ParameterError(
+                    must_be(f"metrics of {score.name}", f"{names}", list(score.metrics))
+                )
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Names of the metrics, in the order of the table."""
+        return tuple(self.scores[0].metrics)
+
+    def beats(self, metric: str) -> bool:
+        """Whether the model is strictly better than every baseline.
+
+        Lower is better, and for a coverage nearer to its nominal value.
+        """
+        check({"metric": metric}, {"metric": one_of(*self.metrics)})
+        loss = _column(metric).loss
+        model, *baselines = (loss(score.metrics[metric]) for score in self.scores)
+        return all(model < baseline for baseline in baselines)
+
+    def table(self) -> str:
+        """The scores as aligned text, the model first, the best of each column marked with *."""
+        names = ["", *(score.name for score in self.scores)]
+        columns = [[name.ljust(max(map(len, names))) for name in names]]
+        for metric in self.metrics:
+            column = _column(metric)
+            values = [score.metrics[metric] for score in self.scores]
+            losses = [column.loss(value) for value in values]
+            best = np.nanmin([*losses, np.inf])
+            stars = ["*" if loss == best else " " for loss in losses]
+            cells = [column.heading + " "]
+            cells += [text + star for text, star in zip(column.cells(values), stars, strict=True)]
+            columns.append([cell.rjust(max(map(len, cells))) for cell in cells])
+        return "\n".join("  ".join(row).rstrip() for row in zip(*columns, strict=True))
+
+    def to_frame(self, backend: str = "pandas") -> Any:
+        """One row for each score: its name, then its metrics."""
+        data: dict[str, Any] = {"name": [score.name for score in self.scores]}
+        for metric in self.metrics:
+            data[metric] = [score.metrics[metric] for score in self.scores]
+        return to_frame(data, backend)
+
+    def _score_dicts(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "name": score.name,
+                **{name: none_unless_finite(value) for name, value in score.metrics.items()},
+            }
+            for score in self.scores
+        ]
+
+
+class _Column(NamedTuple):
+    heading: str
+    loss: Callable[[float], float]
+    """Lower is better."""
+    cells: Callable[[list[float]], list[str]]
+
+
+def _column(metric: str) -> _Column:
+    if metric.startswith("coverage_"):
+        nominal = float(metric.removeprefix("coverage_"))
+        return _Column(f"in {nominal:g} %", lambda value: abs(value - nominal / 100), _shares)
+    heading = {"smape": "sMAPE %", "pinball": "pinball"}.get(metric, metric.upper())
+    return _Column(heading, lambda value: value, _four_digits)
+
+
+def _shares(values: list[float]) -> list[str]:
+    return [f"{100 * value:.1f} %" for value in values]
+
+
+def _four_digits(values: list[float]) -> list[str]:
+    sizes = [abs(value) for value in values if value and np.isfinite(value)]
+    decimals = int(np.clip(3 - np.floor(np.log10(min(sizes, default=1.0))), 0, 8))
+    return ["-" if np.isnan(value) else f"{value:.{decimals}f}" for value in values]
