@@ -58,6 +58,7 @@ def test_records_are_complete_and_distinct():
         assert not dataset.path.startswith("/")
         if dataset.url:
             assert dataset.url.startswith("https://")
+        assert dataset.size == sum(file.size for file in dataset.files)
 
 
 def test_unknown_name_names_the_closest():
@@ -265,12 +266,50 @@ def test_stocks_become_one_series_each(tmp_path):
     assert frame["close"].tolist() == [0.264, 0.266, 4.125, 4.0]
 
 
+def test_stocknet_takes_symbols_from_names_of_files(tmp_path):
+    (tmp_path / "price" / "raw").mkdir(parents=True)
+    (tmp_path / "StockTable").write_text(
+        "Sector\tSymbol\tCompany\nServices\t$AMZN\tAmazon\nTechnology\t$T\tAT&T\n"
+    )
+    for symbol, volume in (("T", "5"), ("AMZN", "null")):
+        (tmp_path / "price" / "raw" / f"{symbol}.csv").write_text(
+            f"Date,Open,High,Low,Close,Adj Close,Volume\n2012-09-04,1.0,4.0,0.5,2.0,1.5,{volume}\n"
+        )
+    frame = catalog.find("stocknet").loader(tmp_path)
+    assert frame["unique_id"].tolist() == ["AMZN", "T"]
+    assert frame["sector"].tolist() == ["Services", "Technology"]
+    assert frame["ds"][0] == pd.Timestamp("2012-09-04")
+    assert frame.iloc[1, 2:8].tolist() == [1.0, 4.0, 0.5, 2.0, 1.5, 5.0]
+    assert pd.isna(frame["volume"][0])
+
+
+def test_nab_keeps_the_rows_as_they_are_and_marks_the_windows(tmp_path):
+    (tmp_path / "data" / "real").mkdir(parents=True)
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels" / "combined_windows.json").write_text(
+        '{"real/b.csv": [["2014-01-01 00:10:00.000000", "2014-01-01 00:15:00.000000"]],'
+        ' "real/a.csv": []}'
+    )
+    minutes = (5, 10, 15, 15, 0)
+    for series in "ab":
+        rows = "".join(f"2014-01-01 00:{minute:02}:00,{minute}\n" for minute in minutes)
+        (tmp_path / "data" / "real" / f"{series}.csv").write_text(f"timestamp,value\n{rows}")
+    frame = catalog.find("nab").loader(tmp_path)
+    assert frame["unique_id"].tolist() == ["real/a"] * 5 + ["real/b"] * 5
+    assert frame["ds"].dt.minute.tolist() == [*minutes, *minutes]
+    assert frame["y"].tolist() == [*minutes, *minutes]
+    assert frame["anomaly"].tolist() == [False] * 6 + [True] * 3 + [False]
+
+
 @pytest.mark.parametrize("name", [dataset.name for dataset in catalog.available()])
 def test_the_real_set_where_it_is_present(name, monkeypatch, real_data):
     frame = catalog.load(name)
     assert list(frame.columns[:2]) == ["unique_id", "ds"]
-    assert not frame.duplicated(["unique_id", "ds"]).any()
-    assert frame.equals(frame.sort_values(["unique_id", "ds"], ignore_index=True))
+    if name == "nab":
+        assert frame["unique_id"].is_monotonic_increasing
+    else:
+        assert not frame.duplicated(["unique_id", "ds"]).any()
+        assert frame.equals(frame.sort_values(["unique_id", "ds"], ignore_index=True))
     assert frame["ds"].dt.tz is None
     assert len(frame) == ROWS[name]
 
@@ -283,6 +322,8 @@ ROWS = {
     "sp500": 5_031,
     "nasdaq": 5_031,
     "sp500_stocks": 166_260,
+    "stocknet": 108_592,
+    "nab": 365_558,
 }
 
 

