@@ -1,11 +1,15 @@
 """Frozen answers: what tasks hand back, ready for frames, JSON and plots."""
 
+from grukit.results.anomaly import AnomalyEvaluation, AnomalyEvent, AnomalyReport, runs
 from grukit.results.evaluation import Evaluation
 from grukit.results.forecast import Columns, Forecast
 from grukit.results.levels import central_coverages, check_levels, level_index
 from grukit.results.scores import Score
 
 __all__ = [
+    "AnomalyEvaluation",
+    "AnomalyEvent",
+    "AnomalyReport",
     "Columns",
     "Evaluation",
     "Forecast",
@@ -13,4 +17,5 @@ __all__ = [
     "central_coverages",
     "check_levels",
     "level_index",
+    "runs",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,11 +16,12 @@ from grukit.results.conversion import none_unless_finite, to_frame
 
 @dataclass(frozen=True)
 class Score:
-    """The metrics of one forecaster.
+    """The metrics of one forecaster or detector.
 
-    `metrics` holds mae, rmse, mase, smape, pinball, crps and one coverage per central interval
-    (coverage_80, coverage_95), in this order. NaN stands for a metric that is undefined on these
-    data: MASE, when every series is constant.
+    Of a forecaster: mae, rmse, mase, smape, pinball, crps and one coverage per central interval
+    (coverage_80, coverage_95), in this order. Of a detector: those of
+    `grukit.evaluation.anomaly_metrics.score`. NaN stands for a metric that is undefined on these
+    data: MASE, when every series is constant, or the delay of a detector that detected nothing.
     """
 
     name: str
@@ -50,7 +52,8 @@ class ScoreTable:
     def beats(self, metric: str) -> bool:
         """Whether the model is strictly better than every baseline.
 
-        Lower is better, and for a coverage nearer to its nominal value.
+        Errors, false alarms and delays are better the lower, a coverage the nearer to its nominal
+        value, and the rest of a detector's metrics the higher.
         """
         check({"metric": metric}, {"metric": one_of(*self.metrics)})
         loss = _column(metric).loss
@@ -96,12 +99,30 @@ class _Column(NamedTuple):
     cells: Callable[[list[float]], list[str]]
 
 
+_HEADINGS = {
+    "smape": "sMAPE %",
+    "pinball": "pinball",
+    "vus_pr": "VUS-PR",
+    "pr_auc": "PR AUC",
+    "roc_auc": "ROC AUC",
+    "precision": "precision",
+    "recall": "recall",
+    "delay": "delay",
+    "false_alarms": "false",
+}
+_FROM_0_TO_1 = ("vus_pr", "pr_auc", "roc_auc", "precision", "recall", "f1")
+_HIGHER_IS_BETTER = ("nab", *_FROM_0_TO_1)
+_WITH_ONE_DECIMAL = ("nab", "delay", "false_alarms")
+
+
 def _column(metric: str) -> _Column:
     if metric.startswith("coverage_"):
         nominal = float(metric.removeprefix("coverage_"))
         return _Column(f"in {nominal:g} %", lambda value: abs(value - nominal / 100), _shares)
-    heading = {"smape": "sMAPE %", "pinball": "pinball"}.get(metric, metric.upper())
-    return _Column(heading, lambda value: value, _four_digits)
+    sign = -1 if metric in _HIGHER_IS_BETTER else 1
+    decimals = 3 if metric in _FROM_0_TO_1 else 1 if metric in _WITH_ONE_DECIMAL else None
+    cells = _four_digits if decimals is None else partial(_rounded, decimals=decimals)
+    return _Column(_HEADINGS.get(metric, metric.upper()), lambda value: sign * value, cells)
 
 
 def _shares(values: list[float]) -> list[str]:
@@ -110,5 +131,8 @@ def _shares(values: list[float]) -> list[str]:
 
 def _four_digits(values: list[float]) -> list[str]:
     sizes = [abs(value) for value in values if value and np.isfinite(value)]
-    decimals = int(np.clip(3 - np.floor(np.log10(min(sizes, default=1.0))), 0, 8))
+    return _rounded(values, int(np.clip(3 - np.floor(np.log10(min(sizes, default=1.0))), 0, 8)))
+
+
+def _rounded(values: list[float], decimals: int) -> list[str]:
     return ["-" if np.isnan(value) else f"{value:.{decimals}f}" for value in values]
