@@ -4,6 +4,7 @@
     ├── ParameterError    (ValueError)    an argument is outside its rule
     ├── DataError         (ValueError)    the user's data cannot be used as it is
     ├── ModelFolderError  (ValueError)    a model folder is missing, damaged or too new
+    ├── LeakError         (ValueError)    a forecast or a column knows what comes later
     ├── CheckpointError   (ValueError)    a training checkpoint does not fit this run
     ├── BackendError      (RuntimeError)  a backend asked for by name cannot run the call
     ├── DivergenceError   (RuntimeError)  the training loss is no longer a finite number
@@ -38,6 +39,10 @@ class DataError(GrukitError, ValueError):
 
 class ModelFolderError(GrukitError, ValueError):
     """A model folder is missing, damaged, or written by a newer grukit."""
+
+
+class LeakError(GrukitError, ValueError):
+    """A forecast or a column of the data knows what comes later."""
 
 
 class CheckpointError(GrukitError, ValueError):

@@ -28,10 +28,12 @@ from grukit.data.windows import (
     check_lengths,
 )
 from grukit.evaluation.backtest import fit_baselines, series_scales
+from grukit.evaluation.leaks import LIMIT, Lead
 from grukit.nn.encoder_decoder import DirectForecaster
 from grukit.results import Columns as AnswerColumns
 from grukit.results import Evaluation, Forecast, check_levels
 from grukit.tasks.base import Estimator
+from grukit.tasks.forecast_leaks import check_forecaster
 from grukit.tasks.forecast_model import ForecastModel
 from grukit.tasks.forecast_split import (
     check_covariates_seen,
@@ -286,6 +288,21 @@ class Forecaster(Estimator):
         encoded = model.encoder.encode(panel, seen=np.maximum(before, model.shape.lookback))
         at = origins_within(encoded, model.shape, "evaluation", from_row=before, stride=stride)
         return replace(model.score(encoded, at), report=str(panel.report))
+
+    def check_leaks(self, data: Any, *, limit: float = LIMIT) -> tuple[Lead, ...]:
+        """Raise LeakError if a forecast, or a past covariate, knows what comes after its origin.
+
+        data: a table to look at; that of the training will do.
+        limit: the largest correlation that a past covariate may have with the target's future,
+            beyond what the target's own past tells.
+
+        Returns how well each past covariate tells the target's future. At eight origins forecasts
+        must stay the same when later targets and past covariates are changed. Raises DataError if
+        the data holds too few windows for either check; see `grukit.evaluation.leaks`.
+        """
+        self._check_fitted()
+        check({"limit": limit}, {"limit": number(above=0)})
+        return check_forecaster(self._model, self._read(data), limit)
 
     def plot(
         self,
