@@ -16,6 +16,7 @@ from grukit.core.rules import check, optional, text
 from grukit.data.calendar import as_time
 from grukit.data.encoding import Encoded, PanelEncoder
 from grukit.data.windows import Windows, WindowShape
+from grukit.evaluation.adaptive import adaptive
 from grukit.evaluation.backtest import backtest, baselines, thinned
 from grukit.evaluation.baselines import FittedBaseline
 from grukit.evaluation.calibration import fit_stretch, stretched
@@ -123,6 +124,12 @@ class ForecastModel:
             self.shape.horizon,
             self.season,
             self.levels,
+        )
+
+    def adaptive(self, encoded: Encoded) -> Callable[[np.ndarray], np.ndarray]:
+        """From origins to quantiles whose intervals adapt to what was observed by then."""
+        return adaptive(
+            lambda at: self.quantiles(encoded, at), encoded, self.levels, self.shape.horizon
         )
 
     def to_folder(self) -> tuple[dict[str, Any], bytes]:

@@ -15,7 +15,7 @@ import torch
 
 from grukit.core.errors import DataError, Interrupted, ModelFolderError, ParameterError, must_be
 from grukit.core.model_folder import read_model_folder, write_model_folder
-from grukit.core.rules import Rule, check, each, integer, number, one_of, optional, text
+from grukit.core.rules import Rule, check, each, flag, integer, number, one_of, optional, text
 from grukit.data.calendar import as_time, show_time
 from grukit.data.encoding import Encoded, PanelEncoder
 from grukit.data.frames import Columns, Panel, to_panel
@@ -262,17 +262,22 @@ class Forecaster(Estimator):
             report=report,
         )
 
-    def evaluate(self, data: Any, *, start: Any = None, stride: int = 1) -> Evaluation:
+    def evaluate(
+        self, data: Any, *, start: Any = None, stride: int = 1, adaptive: bool = False
+    ) -> Evaluation:
         """A rolling-origin backtest beside last value, seasonal naive and window mean.
 
         data: a table with the lookback before the first origin and the truth after it.
         start: the first time forecast; by default the first after the training data.
         stride: steps from one origin to the next.
+        adaptive: widen and narrow the model's intervals at each origin by how earlier ones have
+            covered, as a stream would; see `grukit.evaluation.adaptive`.
 
         Raises DataError if no window of the data has its horizon at `start` or later.
         """
         self._check_fitted()
-        check({"stride": stride}, {"stride": integer(at_least=1)})
+        rules = {"stride": integer(at_least=1), "adaptive": flag()}
+        check({"stride": stride, "adaptive": adaptive}, rules)
         model = self._model
         if start is None:
             first = model.encoder.calendar.after(model.trained_until, 1)[0]
@@ -287,7 +292,8 @@ class Forecaster(Estimator):
         before = rows_before(panel, first)
         encoded = model.encoder.encode(panel, seen=np.maximum(before, model.shape.lookback))
         at = origins_within(encoded, model.shape, "evaluation", from_row=before, stride=stride)
-        return replace(model.score(encoded, at), report=str(panel.report))
+        forecast = model.adaptive(encoded) if adaptive else None
+        return replace(model.score(encoded, at, forecast), report=str(panel.report))
 
     def check_leaks(self, data: Any, *, limit: float = LIMIT) -> tuple[Lead, ...]:
         """Raise LeakError if a forecast, or a past covariate, knows what comes after its origin.
