@@ -46,6 +46,7 @@ def encoded_series(missing: float = 0.0, lengths: tuple[int, ...] = LENGTHS) -> 
         static=np.arange(len(lengths), dtype=np.float32)[:, None],
         center=center,
         spread=spread,
+        index=np.arange(len(lengths))[::-1] - 1,
     )
 
 
@@ -93,6 +94,7 @@ def by_hand(encoded: Encoded, origin: int, shape: WindowShape) -> dict[str, np.n
         "past": np.array(past),
         "future": np.array([[row + 1000.0] for row in range(origin, origin + H)]),
         "static": np.array(static),
+        "series": encoded.index[series],
         "base": np.array(base),
         "target": np.array(target),
         "observed": ~np.isnan(target),

@@ -37,6 +37,7 @@ def panel(missing: float = 0.2) -> Encoded:
         static=np.zeros((3, 0), np.float32),
         center=np.zeros(3),
         spread=np.ones(3),
+        index=np.arange(3),
     )
 
 

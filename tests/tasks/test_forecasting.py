@@ -127,7 +127,7 @@ class ScaledTruth(torch.nn.Module):
         super().__init__()
         self.answer = torch.nn.Parameter(answer[..., None].repeat(1, 1, levels))
 
-    def forward(self, past, future, static):
+    def forward(self, past, future, static, series):
         return self.answer
 
 

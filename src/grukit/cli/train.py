@@ -94,6 +94,18 @@ def forecast(
             "default 0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975.",
         ),
     ] = None,
+    network: Annotated[
+        Literal["auto", "steps", "segments"],
+        option(
+            metavar="NETWORK",
+            help="Read the past in steps, or a whole segment at a time: steps, segments, or auto, "
+            "which takes segments from a horizon of 96 steps on.",
+        ),
+    ] = "auto",
+    segment: Annotated[
+        int | None,
+        option(min=1, metavar="STEPS", help="How long a segment is. By default one season."),
+    ] = None,
     cell: Annotated[
         Literal["gru", "lstm", "rnn"],
         option(metavar="CELL", help="What the network is made of: gru, lstm or rnn."),
@@ -107,6 +119,14 @@ def forecast(
     dropout: Annotated[
         float, option(min=0.0, metavar="SHARE", help="Dropout after each layer.")
     ] = 0.0,
+    series_embedding: Annotated[
+        int,
+        option(
+            min=0,
+            metavar="SIZE",
+            help="The size of a vector learned for each series, for what it has alone; 0 for none.",
+        ),
+    ] = 0,
     scaling: Annotated[
         Literal["series", "window"],
         option(
@@ -206,10 +226,13 @@ def forecast(
         future_covariates=tuple(future_covariate or ()),
         static_covariates=tuple(static_covariate or ()),
         **({"levels": tuple(level)} if level else {}),
+        network=network,
+        segment=segment,
         cell=cell,
         hidden_size=hidden_size,
         num_layers=num_layers,
         dropout=dropout,
+        series_embedding=series_embedding,
         scaling=scaling,
         differencing=differencing,
         training=FitConfig(

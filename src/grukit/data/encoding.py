@@ -107,6 +107,8 @@ class Encoded:
         known: float32 [rows, K], known ahead: future covariates, then calendar features.
         static: float32 [S, C].
         center, spread: float64 [S], the scale of each series.
+        index: int64 [S], the place of each series among those of training; -1 for one whose target
+            training never saw.
     """
 
     calendar: Calendar
@@ -119,6 +121,7 @@ class Encoded:
     static: np.ndarray
     center: np.ndarray
     spread: np.ndarray
+    index: np.ndarray
 
     @property
     def lengths(self) -> np.ndarray:
@@ -226,6 +229,11 @@ class PanelEncoder:
         """Columns of a series."""
         return sum(column.width for column in self.static)
 
+    def index_of(self, ids: Sequence[str]) -> np.ndarray:
+        """int64 [S]: the place of each series among those of `scales`, -1 where it is not there."""
+        place = {name: at for at, name in enumerate(self.scales)}
+        return np.array([place.get(name, -1) for name in ids], np.int64)
+
     def encode(self, panel: Panel, seen: np.ndarray | None = None) -> Encoded:
         """A panel on the same calendar.
 
@@ -258,6 +266,7 @@ class PanelEncoder:
             static=_side_by_side(self.static, panel.static, series),
             center=np.array([center for center, _ in scales]),
             spread=np.array([spread for _, spread in scales]),
+            index=self.index_of(panel.ids),
         )
 
     def encode_future(self, future: Panel | None, after: Encoded, count: int) -> np.ndarray:

@@ -49,6 +49,7 @@ class WindowBatch:
     static:   [B, C] of the series, and under window scaling the window's place in its series.
     base:     [B, H] what the network's output is added to: the last value of the same phase under
               differencing, else 0.
+    series:   int64 [B], `index` of the series: its place among those of training, or -1.
     target:   [B, H], anything where not observed. observed: bool [B, H].
     center, spread: [B], so that a value in units of the data is center + spread * scaled.
     """
@@ -56,6 +57,7 @@ class WindowBatch:
     past: Tensor
     future: Tensor
     static: Tensor
+    series: Tensor
     base: Tensor
     target: Tensor
     observed: Tensor
@@ -82,6 +84,7 @@ class Windows:
         self._static = torch.as_tensor(encoded.static)
         self._center = torch.as_tensor(encoded.center)
         self._spread = torch.as_tensor(encoded.spread)
+        self._index = torch.as_tensor(encoded.index)
 
     def __len__(self) -> int:
         return len(self.origins)
@@ -109,6 +112,7 @@ class Windows:
             past=torch.cat([past, self._covariates[behind]], dim=-1),
             future=self._known[ahead],
             static=static,
+            series=self._index[series],
             base=self._base(values, observed),
             target=target,
             observed=self._observed[ahead],

@@ -12,6 +12,7 @@ from grukit.nn.gru import GRU
 from grukit.nn.heads import QuantileHead
 from grukit.nn.lstm import LSTM
 from grukit.nn.rnn import RNN
+from grukit.nn.series_embedding import SeriesEmbedding
 
 ENCODERS = {"gru": GRU, "lstm": LSTM, "rnn": RNN}
 
@@ -41,6 +42,7 @@ class DirectForecaster(nn.Module):
     past_size, known_size, static_size: columns of the three inputs.
     horizon: H, the steps answered for. levels: Q quantile levels, 0.5 among them.
     cell: "gru", "lstm" or "rnn": what the encoder is made of.
+    series, series_embedding: of how many series a vector of which size is learned, none by default.
     """
 
     step_scale: Tensor
@@ -56,6 +58,8 @@ class DirectForecaster(nn.Module):
         num_layers: int = 1,
         dropout: float = 0.0,
         cell: str = "gru",
+        series: int = 0,
+        series_embedding: int = 0,
     ) -> None:
         super().__init__()
         self.dropout = dropout
@@ -64,15 +68,23 @@ class DirectForecaster(nn.Module):
         self.encoder = ENCODERS[cell](
             past_size, hidden_size, num_layers, batch_first=True, dropout=between
         )
-        self.of_state = nn.Linear(hidden_size + static_size, hidden_size)
+        self.of_state = nn.Linear(hidden_size + static_size + series_embedding, hidden_size)
         self.of_known = nn.Linear(known_size, hidden_size, bias=False) if known_size else None
         self.of_step = nn.Parameter(torch.randn(horizon, hidden_size) / hidden_size**0.5)
         self.mix = nn.Linear(hidden_size, hidden_size)
         self.head = QuantileHead(hidden_size, levels)
+        self.of_series = SeriesEmbedding(series, series_embedding) if series_embedding else None
         self.register_buffer("step_scale", torch.ones(horizon))
 
-    def forward(self, past: Tensor, future: Tensor, static: Tensor) -> Tensor:
-        """[B, L, past], [B, H, known] and [B, static] to quantiles [B, H, Q]."""
+    def forward(
+        self, past: Tensor, future: Tensor, static: Tensor, series: Tensor | None = None
+    ) -> Tensor:
+        """[B, L, past], [B, H, known], [B, static] and int64 [B] to quantiles [B, H, Q].
+
+        series: the places of the series among those embedded, -1 for any other.
+        """
+        if self.of_series is not None:
+            static = torch.cat([static, self.of_series(series)], dim=-1)
         output, _ = self.encoder(past)
         state = dropout(output[:, -1], self.dropout, self.training)
         features = self.of_state(torch.cat([state, static], dim=-1))[:, None] + self.of_step

@@ -20,8 +20,8 @@ from grukit.evaluation.adaptive import adaptive
 from grukit.evaluation.backtest import backtest, baselines, thinned
 from grukit.evaluation.baselines import FittedBaseline
 from grukit.evaluation.calibration import fit_stretch, stretched
-from grukit.nn.encoder_decoder import DirectForecaster
 from grukit.results import Evaluation
+from grukit.tasks.forecast_network import Network
 
 _BATCH = 1024
 _CONTEXT_ARRAYS = ("offsets", "times", "target", "past", "known", "static", "center", "spread")
@@ -46,7 +46,7 @@ class ForecastModel:
             quantile from the median.
     """
 
-    network: DirectForecaster
+    network: Network
     encoder: PanelEncoder
     shape: WindowShape
     levels: tuple[float, ...]
@@ -94,7 +94,7 @@ class ForecastModel:
         with torch.no_grad():
             for indices in torch.arange(len(origins)).split(_BATCH):
                 batch = windows.batch(indices)
-                inputs = (batch.past, batch.future, batch.static)
+                inputs = (batch.past, batch.future, batch.static, batch.series)
                 scaled = self.network(*(part.to(device) for part in inputs)).cpu().double()
                 scaled = scaled + batch.base[..., None]
                 parts.append(batch.center[:, None, None] + batch.spread[:, None, None] * scaled)
@@ -164,7 +164,7 @@ class ForecastModel:
         tensors: Mapping[str, Tensor],
         shape: WindowShape,
         levels: tuple[float, ...],
-        new_network: Callable[[PanelEncoder], DirectForecaster],
+        new_network: Callable[[PanelEncoder], Network],
     ) -> ForecastModel:
         """The inverse of `to_folder`.
 
@@ -212,7 +212,9 @@ class ForecastModel:
             season=season,
             baselines=tuple(FittedBaseline(rule, levels, residuals[rule]) for rule in residuals),
             scales={name: float(scale) for name, scale in config["scales"].items()},
-            context=Encoded(calendar=encoder.calendar, ids=ids, **arrays),
+            context=Encoded(
+                calendar=encoder.calendar, ids=ids, index=encoder.index_of(ids), **arrays
+            ),
             series_column=config["series_column"],
             trained_until=as_time(str(config["trained_until"]), "trained_until"),
             stretch=stretch,

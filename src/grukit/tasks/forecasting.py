@@ -20,8 +20,6 @@ from grukit.data.calendar import as_time, show_time
 from grukit.data.encoding import Encoded, PanelEncoder
 from grukit.data.frames import Columns, Panel, to_panel
 from grukit.data.windows import (
-    WINDOW_COLUMNS,
-    WINDOW_SCALE_COLUMNS,
     WindowBatch,
     Windows,
     WindowShape,
@@ -29,12 +27,12 @@ from grukit.data.windows import (
 )
 from grukit.evaluation.backtest import fit_baselines, series_scales
 from grukit.evaluation.leaks import LIMIT, Lead
-from grukit.nn.encoder_decoder import DirectForecaster
 from grukit.results import Columns as AnswerColumns
 from grukit.results import Evaluation, Forecast, check_levels
 from grukit.tasks.base import Estimator
 from grukit.tasks.forecast_leaks import check_forecaster
 from grukit.tasks.forecast_model import ForecastModel
+from grukit.tasks.forecast_network import Network, new_network
 from grukit.tasks.forecast_split import (
     check_covariates_seen,
     check_target_seen,
@@ -63,10 +61,13 @@ _RULES = {
     "future_covariates": each(text()),
     "static_covariates": each(text()),
     "levels": each(number(above=0, below=1), at_least=1),
+    "network": one_of("auto", "steps", "segments"),
+    "segment": optional(integer(at_least=1)),
     "cell": one_of("gru", "lstm", "rnn"),
     "hidden_size": integer(at_least=1),
     "num_layers": integer(at_least=1),
     "dropout": number(at_least=0, below=1),
+    "series_embedding": integer(at_least=0),
     "scaling": one_of("series", "window"),
     "differencing": integer(at_least=0),
     "training": Rule(
@@ -112,8 +113,14 @@ class Forecaster(Estimator):
     past_covariates: columns known up to the present; future_covariates: known ahead as well;
         static_covariates: properties of a series. Numbers or categories.
     levels: quantile levels of the answer, 0.5 among them.
+    network: "steps" reads the lookback step by step, "segments" a whole segment at a time (SegRNN);
+        "auto" takes segments from a horizon of 96 steps on.
+    segment: how many steps a segment has; by default one season.
     cell: "gru", "lstm" or "rnn".
     hidden_size, num_layers, dropout: of the recurrent layers and the decoder that follows them.
+    series_embedding: the size of a vector learned for each series, 0 for none: what the series have
+        in common is learned together, and what one has alone by its vector. A series that training
+        never saw gets the mean of them.
     scaling: "window" standardizes by the mean and spread of the window itself, so that a level that
         wanders or grows is no surprise; "series" by those of the series in training, better where
         the level itself says something, as a temperature does.
@@ -142,10 +149,13 @@ class Forecaster(Estimator):
         future_covariates: Sequence[str] = (),
         static_covariates: Sequence[str] = (),
         levels: Sequence[float] = LEVELS,
+        network: str = "auto",
+        segment: int | None = None,
         cell: str = "gru",
         hidden_size: int = 64,
         num_layers: int = 1,
         dropout: float = 0.0,
+        series_embedding: int = 0,
         scaling: str = "window",
         differencing: int = 1,
         training: FitConfig | None = None,
@@ -161,10 +171,13 @@ class Forecaster(Estimator):
         self.future_covariates = future_covariates
         self.static_covariates = static_covariates
         self.levels = levels
+        self.network = network
+        self.segment = segment
         self.cell = cell
         self.hidden_size = hidden_size
         self.num_layers = num_layers
         self.dropout = dropout
+        self.series_embedding = series_embedding
         self.scaling = scaling
         self.differencing = differencing
         self.training = training
@@ -357,14 +370,16 @@ class Forecaster(Estimator):
             }
             if settings["training"] is not None:
                 settings["training"] = FitConfig(**settings["training"])
-            self = cls(**settings)
+            # Models of before there was a choice go by steps.
+            self = cls(**{"network": "steps", **settings})
             self._check_params()
+            shape = self._shape(int(config["lookback"]))
             model = ForecastModel.from_folder(
                 config,
                 safetensors.torch.load(folder.weights),
-                self._shape(int(config["lookback"])),
+                shape,
                 tuple(self.levels),
-                self._new_network,
+                lambda encoder: new_network(self, encoder, shape),
             )
             self._remember(model, folder.texts["README.md"])
         except (
@@ -404,7 +419,7 @@ class Forecaster(Estimator):
             judge = origins_within(encoded, shape, "validation", from_row=cut)
         scales = series_scales(encoded, season, cut)
         model = ForecastModel(
-            network=self._new_network(encoder),
+            network=new_network(self, encoder, shape),
             encoder=encoder,
             shape=shape,
             levels=tuple(self.levels),
@@ -488,23 +503,7 @@ class Forecaster(Estimator):
             differencing=int(self.differencing),
         )
 
-    def _new_network(self, encoder: PanelEncoder) -> DirectForecaster:
-        by_window = self.scaling == "window"
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(int(self.seed))
-            return DirectForecaster(
-                past_size=WINDOW_COLUMNS + encoder.past_width + encoder.known_width,
-                known_size=encoder.known_width,
-                static_size=encoder.static_width + (WINDOW_SCALE_COLUMNS if by_window else 0),
-                horizon=self.horizon,
-                levels=self.levels,
-                hidden_size=int(self.hidden_size),
-                num_layers=self.num_layers,
-                dropout=self.dropout,
-                cell=self.cell,
-            )
-
-    def _loss(self, network: DirectForecaster, batch: WindowBatch) -> LossSum:
-        change = network(batch.past, batch.future, batch.static)
+    def _loss(self, network: Network, batch: WindowBatch) -> LossSum:
+        change = network(batch.past, batch.future, batch.static, batch.series)
         levels = torch.tensor(self.levels, dtype=change.dtype, device=change.device)
         return pinball_loss(change, batch.target - batch.base, levels, batch.observed)

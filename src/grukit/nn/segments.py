@@ -1,0 +1,120 @@
+"""A recurrent network that takes a whole segment of time in one step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import dropout, pad, relu
+
+from grukit.nn.encoder_decoder import ENCODERS
+from grukit.nn.heads import QuantileHead
+from grukit.nn.series_embedding import SeriesEmbedding
+
+# What the head sees of each step.
+_STEP_FEATURES = 8
+
+
+class SegmentForecaster(nn.Module):
+    """A recurrent encoder over segments, decoded in parallel (SegRNN, Lin et al. 2023,
+    arXiv:2308.11200).
+
+    >>> network = SegmentForecaster(
+    ...     past_size=5,
+    ...     known_size=2,
+    ...     static_size=1,
+    ...     horizon=96,
+    ...     levels=(0.1, 0.5, 0.9),
+    ...     segment=24,
+    ...     hidden_size=32,
+    ... )
+    >>> past, future, static = torch.randn(8, 72, 5), torch.randn(8, 96, 2), torch.randn(8, 1)
+    >>> network(past, future, static).shape
+    torch.Size([8, 96, 3])
+
+    The past is cut into segments of W steps, from its end backwards; each enters the recurrent
+    layer as one vector, relu(A x + b). So a lookback of 720 takes 30 steps where W is 24, and a
+    gradient has a short way. From the last state the same layer takes one step for each segment of
+    the horizon, all at once and none after another: what enters is a vector for the place of the
+    segment, plus what is known of it, plus what is known of the series. No error is fed back.
+
+    Takes and answers what DirectForecaster does.
+
+    segment: W, in steps. The first segment of the past is filled up with zeros, and what the last
+        one of the horizon has too many is cut off.
+    dropout: between recurrent layers, and of the decoder's states.
+    """
+
+    step_scale: Tensor
+
+    def __init__(
+        self,
+        past_size: int,
+        known_size: int,
+        static_size: int,
+        horizon: int,
+        levels: Sequence[float],
+        segment: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        dropout: float = 0.0,
+        cell: str = "gru",
+        series: int = 0,
+        series_embedding: int = 0,
+    ) -> None:
+        super().__init__()
+        self.segment, self.horizon, self.dropout = segment, horizon, dropout
+        self.cell = cell
+        between = dropout if num_layers > 1 else 0.0
+        segments = -(-horizon // segment)
+        about_series = static_size + series_embedding
+        self.of_past = nn.Linear(segment * past_size, hidden_size)
+        self.encoder = ENCODERS[cell](
+            hidden_size, hidden_size, num_layers, batch_first=True, dropout=between
+        )
+        self.of_place = nn.Parameter(torch.randn(segments, hidden_size))
+        self.of_known = nn.Linear(segment * known_size, hidden_size) if known_size else None
+        self.of_static = nn.Linear(about_series, hidden_size) if about_series else None
+        self.of_segment = nn.Linear(hidden_size, segment * _STEP_FEATURES)
+        self.head = QuantileHead(_STEP_FEATURES, levels)
+        self.of_series = SeriesEmbedding(series, series_embedding) if series_embedding else None
+        self.register_buffer("step_scale", torch.ones(horizon))
+
+    def forward(
+        self, past: Tensor, future: Tensor, static: Tensor, series: Tensor | None = None
+    ) -> Tensor:
+        """[B, L, past], [B, H, known], [B, static] and int64 [B] to quantiles [B, H, Q].
+
+        series: the places of the series among those embedded, -1 for any other.
+        """
+        if self.of_series is not None:
+            static = torch.cat([static, self.of_series(series)], dim=-1)
+        before = pad(past, (0, 0, -past.shape[1] % self.segment, 0))
+        _, state = self.encoder(relu(self.of_past(self._cut(before))))
+        asked = self._asked(future, static)
+        output, _ = self.encoder(asked.flatten(0, 1)[:, None], _for_each(state, asked.shape[1]))
+        output = dropout(output[:, 0], self.dropout, self.training)
+        steps = self.of_segment(output).view(*asked.shape[:2], self.segment, _STEP_FEATURES)
+        return self.head(steps.flatten(1, 2)[:, : self.horizon]) * self.step_scale[:, None]
+
+    def _asked(self, future: Tensor, static: Tensor) -> Tensor:
+        """What the decoder is told of each segment ahead, [B, segments, hidden]."""
+        asked = self.of_place.expand(len(future), -1, -1)
+        if self.of_known is not None:
+            ahead = pad(future, (0, 0, 0, -self.horizon % self.segment))
+            asked = asked + self.of_known(self._cut(ahead))
+        if self.of_static is not None:
+            asked = asked + self.of_static(static)[:, None]
+        return asked
+
+    def _cut(self, steps: Tensor) -> Tensor:
+        """[B, n * W, columns] to [B, n, W * columns]."""
+        return steps.unflatten(1, (-1, self.segment)).flatten(2)
+
+
+def _for_each(state: Tensor | tuple[Tensor, ...], segments: int) -> Tensor | tuple[Tensor, ...]:
+    """The states [layers, B, hidden] of windows, once for each of their segments."""
+    if isinstance(state, tuple):
+        return tuple(part.repeat_interleave(segments, dim=1) for part in state)
+    return state.repeat_interleave(segments, dim=1)

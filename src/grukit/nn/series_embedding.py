@@ -1,0 +1,25 @@
+"""What a network learns about each series by itself."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class SeriesEmbedding(nn.Module):
+    """A learned vector for each of S series, and for any other series the mean of them.
+
+    >>> embedding = SeriesEmbedding(series=3, size=4)
+    >>> of_known, of_new = embedding(torch.tensor([2, -1]))
+    >>> torch.equal(of_known, embedding.weight[2]), torch.equal(of_new, embedding.weight.mean(0))
+    (True, True)
+    """
+
+    def __init__(self, series: int, size: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(series, size) / size**0.5)
+
+    def forward(self, series: Tensor) -> Tensor:
+        """int64 [B], -1 for a series without a vector of its own, to [B, size]."""
+        mean = self.weight.mean(dim=0, keepdim=True)
+        return torch.cat([self.weight, mean])[series]

@@ -1,0 +1,55 @@
+"""The network of a forecaster, made from its settings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from grukit.data.encoding import PanelEncoder
+from grukit.data.windows import WINDOW_COLUMNS, WINDOW_SCALE_COLUMNS, WindowShape
+from grukit.nn.encoder_decoder import DirectForecaster
+from grukit.nn.segments import SegmentForecaster
+
+if TYPE_CHECKING:
+    from grukit.tasks.forecasting import Forecaster
+
+Network = DirectForecaster | SegmentForecaster
+
+# From this horizon on "auto" takes segments.
+LONG_HORIZON = 96
+
+
+def new_network(settings: Forecaster, encoder: PanelEncoder, shape: WindowShape) -> Network:
+    """A network that has not learned yet; `settings.seed` alone decides its weights."""
+    sizes: dict[str, Any] = {
+        "past_size": WINDOW_COLUMNS + encoder.past_width + encoder.known_width,
+        "known_size": encoder.known_width,
+        "static_size": encoder.static_width + shape.scale_by_window * WINDOW_SCALE_COLUMNS,
+        "horizon": shape.horizon,
+        "levels": settings.levels,
+        "hidden_size": int(settings.hidden_size),
+        "num_layers": settings.num_layers,
+        "dropout": settings.dropout,
+        "cell": settings.cell,
+        "series": len(encoder.scales),
+        "series_embedding": int(settings.series_embedding),
+    }
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(int(settings.seed))
+        if by_segments(settings):
+            return SegmentForecaster(segment=_segment(settings, encoder, shape), **sizes)
+        return DirectForecaster(**sizes)
+
+
+def by_segments(settings: Forecaster) -> bool:
+    """Whether the network goes by segments."""
+    if settings.network == "auto":
+        return settings.horizon >= LONG_HORIZON
+    return settings.network == "segments"
+
+
+def _segment(settings: Forecaster, encoder: PanelEncoder, shape: WindowShape) -> int:
+    """Steps of one segment: one season, and never more than the lookback or the horizon."""
+    wanted = settings.segment or encoder.calendar.season
+    return int(min(wanted, shape.lookback, shape.horizon))
