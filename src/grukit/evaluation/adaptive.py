@@ -92,10 +92,10 @@ class AdaptiveIntervals:
             raise ParameterError(
                 must_be("truth", f"of shape {self.factors.shape[:1]}", truth.shape)
             )
-        steps = [step for step, made in enumerate(self._waiting) if made is not None]
-        if steps:
-            made = np.stack([self._waiting[step][:, step] for step in steps], axis=1)
-            self.factors[:, steps] = self._adapted(self.factors[:, steps], made, truth)
+        made = {step: past[:, step] for step, past in enumerate(self._waiting) if past is not None}
+        if made:
+            steps, quantiles = list(made), np.stack(list(made.values()), axis=1)
+            self.factors[:, steps] = self._adapted(self.factors[:, steps], quantiles, truth)
         self._waiting.appendleft(None)
 
     def _adapted(self, factors: np.ndarray, made: np.ndarray, truth: np.ndarray) -> np.ndarray:
