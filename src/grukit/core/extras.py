@@ -14,6 +14,7 @@ _EXTRA_OF = {
     "onnx": "onnx",
     "pandas": "forecast",
     "pyarrow": "parquet",
+    "scipy": "forecast",
     "tensorboard": "tensorboard",
 }
 
