@@ -133,7 +133,7 @@ def test_every_array_is_in_its_place():
     groups = frame.groupby("unique_id").y
     np.testing.assert_allclose(encoded.center, groups.mean())
     np.testing.assert_allclose(encoded.spread, groups.std(ddof=0))
-    assert encoded.series_of_row.tolist() == [0] * 12 + [1] * 8 + [2] * 15
+    assert encoded.series_of(np.arange(35)).tolist() == [0] * 12 + [1] * 8 + [2] * 15
 
 
 def test_an_unknown_series_takes_its_scale_from_what_is_seen():

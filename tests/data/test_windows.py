@@ -172,9 +172,9 @@ def test_origins_stay_within_series_and_bounds(stride, missing):
     from_row, to_row = np.array([0, 12, 20]), np.array([40, 22, 26])
     found = origins(encoded, 6, 3, from_row=from_row, to_row=to_row, stride=stride)
     assert found.tolist() == origins_by_hand(encoded, 6, 3, from_row, to_row, stride)
-    series = encoded.series_of_row
-    assert (series[found - 6] == series[found]).all()
-    assert (series[found + 2] == series[found]).all()
+    series = encoded.series_of(found)
+    assert (encoded.series_of(found - 6) == series).all()
+    assert (encoded.series_of(found + 2) == series).all()
 
 
 def test_a_series_without_room_has_no_origin():

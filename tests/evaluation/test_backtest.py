@@ -73,10 +73,10 @@ def test_chunks_score_like_all_windows_at_once(chunk, missing, monkeypatch):
     truth = encoded.target[at[:, None] + np.arange(HORIZON)]
     first_of_c = at[at >= 105].min()
     own = seasonal_naive_scale(encoded.target[105:first_of_c], SEASON)
-    scale = np.array([scales[0], scales[1], own])[encoded.series_of_row[at]]
+    scale = np.array([scales[0], scales[1], own])[encoded.series_of(at)]
     history = np.full((len(at), SEASON), np.nan)
     for window, origin in enumerate(at):
-        start = max(encoded.offsets[encoded.series_of_row[origin]], origin - SEASON)
+        start = max(encoded.offsets[encoded.series_of(origin)], origin - SEASON)
         history[window, SEASON - (origin - start) :] = encoded.target[start:origin]
     answers = {"model": (forecast_of(at), None)}
     answers |= {rule.name: (rule.quantiles(history, scale), rule.point(history)) for rule in fitted}

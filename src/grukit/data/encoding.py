@@ -7,7 +7,7 @@ covariate, the categories of each categorical one, and which covariates can be m
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,6 +23,7 @@ MOST_CATEGORIES = 100
 LARGEST_VALUE = 1e100
 # A series that varies by less than this share of its size varies by rounding alone.
 _ROUNDING = 1e-12
+_ROWS_AT_ONCE = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -128,10 +129,9 @@ class Encoded:
         """Rows of each series: int64 [S]."""
         return np.diff(self.offsets)
 
-    @property
-    def series_of_row(self) -> np.ndarray:
-        """int64 [rows]: which series a row belongs to."""
-        return np.repeat(np.arange(len(self.ids)), self.lengths)
+    def series_of(self, rows: np.ndarray) -> np.ndarray:
+        """The number of the series that each of these rows belongs to: int64, shaped as `rows`."""
+        return np.searchsorted(self.offsets, rows, side="right") - 1
 
     def digest(self) -> str:
         """A fingerprint of all values, to tell whether two encoded panels are the same."""
@@ -249,6 +249,10 @@ class PanelEncoder:
             self.scales.get(name) or _first_scale(panel.target[panel.rows(at)], seen[at])
             for at, name in enumerate(panel.ids)
         ]
+        known = _side_by_side(self.future, panel.covariates, rows, len(self.calendar.feature_names))
+        of_calendar = sum(column.width for column in self.future)
+        for at in _parts(rows):
+            known[at, of_calendar:] = self.calendar.features(panel.times[at])
         return Encoded(
             calendar=self.calendar,
             ids=panel.ids,
@@ -256,13 +260,7 @@ class PanelEncoder:
             times=panel.times,
             target=panel.target,
             past=_side_by_side(self.past, panel.covariates, rows),
-            known=np.concatenate(
-                [
-                    _side_by_side(self.future, panel.covariates, rows),
-                    self.calendar.features(panel.times),
-                ],
-                axis=1,
-            ),
+            known=known,
             static=_side_by_side(self.static, panel.static, series),
             center=np.array([center for center, _ in scales]),
             spread=np.array([spread for _, spread in scales]),
@@ -359,10 +357,25 @@ class PanelEncoder:
 
 
 def _side_by_side(
-    encoders: Sequence[ColumnEncoder], values: Mapping[str, np.ndarray], rows: int
+    encoders: Sequence[ColumnEncoder],
+    values: Mapping[str, np.ndarray],
+    rows: int,
+    more: int = 0,
 ) -> np.ndarray:
-    columns = [encoder.encode(values[encoder.name]) for encoder in encoders]
-    return np.concatenate([np.empty((rows, 0), np.float32), *columns], axis=1)
+    """float32 [rows, columns + more], the last `more` still to be filled."""
+    filled = np.empty((rows, sum(encoder.width for encoder in encoders) + more), np.float32)
+    first = 0
+    for encoder in encoders:
+        for at in _parts(rows):
+            filled[at, first : first + encoder.width] = encoder.encode(values[encoder.name][at])
+        first += encoder.width
+    return filled
+
+
+def _parts(rows: int) -> Iterator[slice]:
+    """The rows a part at a time, so that what is made on the way, in float64, stays small."""
+    for start in range(0, rows, _ROWS_AT_ONCE):
+        yield slice(start, min(start + _ROWS_AT_ONCE, rows))
 
 
 def _center_and_spread(values: np.ndarray, still: float = 0.0) -> tuple[float, float]:

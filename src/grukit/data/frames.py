@@ -230,7 +230,8 @@ def to_panel(
     """
     columns = columns or Columns()
     calendar = None if freq is None else Calendar(freq)
-    frame = read_frame(source, text=() if columns.series is None else (columns.series,))
+    text = () if columns.series is None else (columns.series,)
+    frame = read_frame(source, text, wanted=columns.names)
     columns = _columns_present(frame.columns, columns, target_required)
     if not len(frame):
         raise DataError("The data must have at least one row, got none")

@@ -23,13 +23,16 @@ _MISSING = ["", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan"
 _MISSING += ["1.#QNAN", "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"]
 
 
-def read_frame(source: Any, text: Sequence[str] = ()) -> narwhals.DataFrame[Any]:
+def read_frame(
+    source: Any, text: Sequence[str] = (), wanted: Sequence[str] = ()
+) -> narwhals.DataFrame[Any]:
     """A table as a narwhals frame.
 
     Args:
         source: a .csv, .tsv (also .gz) or .parquet file, or a pandas, polars or Arrow frame.
         text: columns of a CSV file that are text whatever they look like, so that the ids
             ``007`` and ``NA`` stay as they are.
+        wanted: the columns to read of a Parquet file that has them all; otherwise all are read.
 
     Raises:
         DataError: the file is missing, empty, damaged or of another kind, a column appears
@@ -37,7 +40,7 @@ def read_frame(source: Any, text: Sequence[str] = ()) -> narwhals.DataFrame[Any]
     """
     narwhals = require("narwhals")
     if isinstance(source, (str, Path)):
-        source = _read_file(Path(source).expanduser(), text)
+        source = _read_file(Path(source).expanduser(), text, wanted)
     try:
         return narwhals.from_native(source, eager_only=True)
     except narwhals.exceptions.DuplicateError:
@@ -52,8 +55,7 @@ def read_frame(source: Any, text: Sequence[str] = ()) -> narwhals.DataFrame[Any]
         ) from None
 
 
-def _read_file(path: Path, text: Sequence[str]) -> Any:
-    pandas = require("pandas")
+def _read_file(path: Path, text: Sequence[str], wanted: Sequence[str]) -> Any:
     path = path.absolute()
     if not path.is_file():
         raise DataError(f"The data file must exist, got {path}{_near_files(path)}")
@@ -61,16 +63,26 @@ def _read_file(path: Path, text: Sequence[str]) -> Any:
         raise DataError(f"The data file must have a header and rows, got an empty file: {path}")
     name = path.name.lower()
     if name.endswith(".parquet"):
-        require("pyarrow")
-        try:
-            return pandas.read_parquet(path)
-        except (OSError, ValueError) as error:
-            raise DataError(f"{path} must be a Parquet file, got: {error}") from error
+        return _read_parquet(path, text, wanted)
     suffix = next((suffix for suffix in _SEPARATORS if name.endswith(suffix)), None)
     if suffix is None:
         kinds = ", ".join((*_SEPARATORS, ".parquet"))
         raise DataError(f"The data file must end in one of {kinds}, got {path}")
     return _read_delimited(path, _SEPARATORS[suffix], text)
+
+
+def _read_parquet(path: Path, text: Sequence[str], wanted: Sequence[str]) -> Any:
+    """An Arrow table, in which text takes its bytes where pandas would make objects."""
+    pyarrow, parquet = require("pyarrow"), require("pyarrow.parquet")
+    try:
+        kinds = {field.name: field.type for field in parquet.read_schema(path)}
+        strings = (pyarrow.string(), pyarrow.large_string())
+        # Ids repeat: as codes of a dictionary they take 4 bytes a row.
+        coded = [name for name in text if kinds.get(name) in strings]
+        with parquet.ParquetFile(path, read_dictionary=coded) as file:
+            return file.read(list(wanted) if wanted and set(wanted) <= set(kinds) else None)
+    except (OSError, ValueError, pyarrow.ArrowException) as error:
+        raise DataError(f"{path} must be a Parquet file, got: {error}") from error
 
 
 def _read_delimited(path: Path, separator: str, text: Sequence[str]) -> Any:

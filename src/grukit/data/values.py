@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import re
 import warnings
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -71,12 +72,9 @@ def has_zone(column: narwhals.Series[Any]) -> bool:
 
 def ids_of(column: narwhals.Series[Any]) -> tuple[tuple[str, ...], np.ndarray]:
     """The ids in the order of text, and for each row the number of its series, int64 [rows]."""
-    narwhals, pandas = require("narwhals"), require("pandas")
-    if column.dtype in (narwhals.Categorical, narwhals.Enum):
-        column = column.cast(narwhals.String)
-    codes, uniques = pandas.factorize(np.asarray(column.to_numpy()))
+    codes, uniques = _factorized(column)
     texts = np.array([str(value) for value in uniques] + [""], dtype=object)
-    unnamed = texts[codes] == ""
+    unnamed = (texts == "")[codes]
     if unnamed.any():
         raise DataError(
             f"The series ids in {column.name!r} must not be missing or empty, got none in "
@@ -149,6 +147,19 @@ def covariate_of(column: narwhals.Series[Any]) -> np.ndarray:
 def is_missing(values: np.ndarray) -> np.ndarray:
     """NaN, or None among text: bool [rows]."""
     return values == None if values.dtype == object else np.isnan(values)  # noqa: E711
+
+
+def _factorized(column: narwhals.Series[Any]) -> tuple[np.ndarray, Sequence[Any]]:
+    """For each row the place of its value among the unique ones, -1 where missing, and those."""
+    narwhals, pandas = require("narwhals"), require("pandas")
+    if column.implementation.is_pyarrow():  # no text becomes a Python object but the unique ones
+        coded = column.to_native().dictionary_encode().combine_chunks()
+        return coded.indices.fill_null(-1).to_numpy(), coded.dictionary.to_pylist()
+    if column.dtype in (narwhals.Categorical, narwhals.Enum):
+        column = column.cast(narwhals.String)
+    if column.implementation.is_pandas():
+        return pandas.factorize(column.to_native())
+    return pandas.factorize(np.asarray(column.to_numpy()))
 
 
 def _objects(column: narwhals.Series[Any]) -> np.ndarray:

@@ -72,15 +72,10 @@ class Windows:
         self.origins = torch.as_tensor(origins)
         self.lookback, self.horizon = shape.lookback, shape.horizon
         self.scale_by_window, self.differencing = shape.scale_by_window, shape.differencing
-        series = encoded.series_of_row
-        center, spread = encoded.center[series], encoded.spread[series]
-        scaled = (encoded.target - center) / spread
-        self._observed = torch.as_tensor(~np.isnan(scaled))
-        with np.errstate(over="ignore"):
-            self._target = torch.as_tensor(np.nan_to_num(scaled).astype(np.float32))
-        self._known = torch.as_tensor(encoded.known)
-        self._covariates = torch.as_tensor(np.concatenate([encoded.past, encoded.known], axis=1))
-        self._series = torch.as_tensor(series)
+        # The arrays themselves, not copies: a panel may fill most of the memory.
+        self._offsets = torch.as_tensor(encoded.offsets)
+        self._target = torch.as_tensor(encoded.target)
+        self._past, self._known = torch.as_tensor(encoded.past), torch.as_tensor(encoded.known)
         self._static = torch.as_tensor(encoded.static)
         self._center = torch.as_tensor(encoded.center)
         self._spread = torch.as_tensor(encoded.spread)
@@ -94,10 +89,11 @@ class Windows:
         origin = self.origins[indices][:, None]
         behind = origin + torch.arange(-self.lookback, 0)
         ahead = origin + torch.arange(self.horizon)
-        observed, values = self._observed[behind], self._target[behind]
-        series = self._series[origin[:, 0]]
+        series = torch.searchsorted(self._offsets, origin[:, 0], right=True) - 1
         center, spread = self._center[series], self._spread[series]
-        static, target = self._static[series], self._target[ahead]
+        values, observed = self._scaled(behind, center, spread)
+        target, target_observed = self._scaled(ahead, center, spread)
+        static = self._static[series]
         if self.scale_by_window:
             middle, width = _window_scale(values, observed)
             values = torch.where(observed, (values - middle) / width, 0.0)
@@ -109,13 +105,13 @@ class Windows:
         change = _change(values, observed, self.differencing or 1)
         past = torch.stack([values, observed.float(), change], dim=-1)
         return WindowBatch(
-            past=torch.cat([past, self._covariates[behind]], dim=-1),
+            past=torch.cat([past, self._past[behind], self._known[behind]], dim=-1),
             future=self._known[ahead],
             static=static,
             series=self._index[series],
             base=self._base(values, observed),
             target=target,
-            observed=self._observed[ahead],
+            observed=target_observed,
             center=center,
             spread=spread,
         )
@@ -129,6 +125,11 @@ class Windows:
             total += torch.where(batch.observed, size, 0.0).sum(0)
             count += batch.observed.sum(0)
         return torch.where(total > 0, total / count, 1.0)
+
+    def _scaled(self, rows: Tensor, center: Tensor, spread: Tensor) -> tuple[Tensor, Tensor]:
+        """The target at `rows` [B, n] in units of its series, 0 where missing; and where it is."""
+        scaled = (self._target[rows] - center[:, None]) / spread[:, None]
+        return scaled.nan_to_num().float(), ~scaled.isnan()
 
     def _base(self, values: Tensor, observed: Tensor) -> Tensor:
         base = values.new_zeros((len(values), self.horizon))

@@ -151,7 +151,7 @@ def _known_scales(
     encoded: Encoded, origins: np.ndarray, season: int, scales: Mapping[str, float]
 ) -> np.ndarray:
     first = np.full(len(encoded.ids), len(encoded.times))
-    np.minimum.at(first, encoded.series_of_row[origins], origins)
+    np.minimum.at(first, encoded.series_of(origins), origins)
     before = np.minimum(first, encoded.offsets[1:]) - encoded.offsets[:-1]
     own = series_scales(encoded, season, before)
     return np.array([scales.get(name, scale) for name, scale in zip(encoded.ids, own, strict=True)])
@@ -161,7 +161,7 @@ def _windows(
     encoded: Encoded, origins: np.ndarray, history: int, horizon: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """History [N, history], NaN before a series began, truth [N, H] and series [N]."""
-    series = encoded.series_of_row[origins]
+    series = encoded.series_of(origins)
     rows = origins[:, None] + np.arange(-history, 0)
     inside = rows >= encoded.offsets[series][:, None]
     past = np.where(inside, encoded.target[np.maximum(rows, 0)], np.nan)
