@@ -128,14 +128,24 @@ def test_baselines_learn_from_the_training_rows_alone():
     assert not np.array_equal(leaky, series_scales(changed, SEASON, encoded.lengths))
 
 
-def test_residuals_are_thinned_evenly_where_they_are_many(monkeypatch):
+def test_thinned_origins_fall_on_every_hour_of_the_day():
+    few = module.thinned(np.arange(24 * 1000), at_most=1000)
+    assert len(np.unique(few)) == 1000
+    assert (np.diff(few) > 0).all()
+    per_hour = np.bincount(few % 24, minlength=24)
+    assert per_hour.min() > 20
+    assert per_hour.max() < 70
+    assert module.thinned(np.arange(5), at_most=5).tolist() == [0, 1, 2, 3, 4]
+
+
+def test_residuals_are_of_thinned_windows_where_they_are_many(monkeypatch):
     monkeypatch.setattr(module, "ENOUGH", 10)
     encoded = panel(0.0)
     at = origins(encoded, LOOKBACK, HORIZON)
     scales = series_scales(encoded, SEASON, encoded.lengths)
     few = fit_baselines(encoded, at, scales, LOOKBACK, HORIZON, SEASON, LEVELS)
-    step = -(-len(at) // 10)
-    same = fit_baselines(encoded, at[::step], scales, LOOKBACK, HORIZON, SEASON, LEVELS)
+    chosen = module.thinned(at)
+    same = fit_baselines(encoded, chosen, scales, LOOKBACK, HORIZON, SEASON, LEVELS)
     for one, other in zip(few, same, strict=True):
         np.testing.assert_array_equal(one.residuals, other.residuals)
 

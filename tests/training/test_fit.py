@@ -13,6 +13,7 @@ from toy_runs import KINDS, Rows, train
 from grukit.core.errors import DataError, DivergenceError, MissingExtra, ParameterError
 from grukit.training.fit import FitConfig, LossSum, fit
 from grukit.training.optimization import Optimization
+from grukit.training.progress import Stages
 
 PLAIN = FitConfig(epochs=3, batch_size=4, learning_rate=0.05, patience=None)
 
@@ -145,6 +146,25 @@ def test_without_validation_the_last_weights_stay():
     assert (result.best_epoch, result.stopped) == (3, "epochs")
     assert result.best_score == result.history[-1].train_loss
     assert not torch.equal(weights(model), loss_after[-1])
+
+
+def test_an_epoch_may_draw_fewer_items():
+    seen = []
+
+    def loss(model, batch):
+        seen.append(batch[0])
+        return masked_loss(model, batch)
+
+    trained(replace(PLAIN, epochs=2, items_per_epoch=11), loss)
+    drawn = torch.cat(seen)
+    assert [len(batch) for batch in seen] == [4, 4, 3, 4, 4, 3]
+    assert torch.equal(drawn.unique(dim=0), masked_rows().tensors[0].unique(dim=0))
+
+
+def test_state_is_carried_through_all_items():
+    toy = KINDS["carried"]()
+    with pytest.raises(ParameterError, match="items_per_epoch must be None where state is carried"):
+        train(toy, config=replace(toy.config, items_per_epoch=2))
 
 
 def test_equal_seeds_give_equal_weights_and_the_callers_random_state_stays():
@@ -306,6 +326,7 @@ def test_a_frozen_parameter_stays():
     ("arguments", "message"),
     [
         ({"epochs": 0}, "epochs must be an integer of at least 1, got 0"),
+        ({"items_per_epoch": 0}, "items_per_epoch must be None or an integer of at least 1"),
         ({"batch_size": 2.0}, r"batch_size must be an integer of at least 1, got 2\.0"),
         ({"learning_rate": float("nan")}, "learning_rate must be a number above 0, got nan"),
         ({"warmup_fraction": 1}, "warmup_fraction must be a number of at least 0 and below 1"),
@@ -343,6 +364,16 @@ def test_quiet_unless_stderr_is_a_terminal(monkeypatch, capsys):
         trained(replace(PLAIN, progress=shown))
         assert ("epoch" in "".join(terminal.written)) == shown
     assert capsys.readouterr().out == ""
+
+
+def test_stages_are_shown_as_a_bar_is(monkeypatch):
+    for shown in (True, False):
+        terminal = Terminal()
+        monkeypatch.setattr(sys, "stderr", terminal)
+        with Stages(shown) as stage:
+            stage("reading the data")
+            stage("encoding 3 rows")
+        assert ("encoding 3 rows" in "".join(terminal.written)) == shown
 
 
 def test_tensorboard_log_on_request(tmp_path):

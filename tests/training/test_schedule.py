@@ -38,6 +38,16 @@ def test_every_epoch_has_every_item_in_its_own_order():
     assert torch.equal(item_order(5, 0, 1, True), torch.arange(5))
 
 
+@given(st.integers(1, 40), st.integers(1, 50), st.integers(1, 12))
+def test_no_item_comes_again_before_all_others_have_come(size, per_epoch, epochs):
+    drawn = [item_order(size, 3, epoch, False, per_epoch) for epoch in range(1, epochs + 1)]
+    assert all(len(order) == min(per_epoch, size) for order in drawn)
+    for items in torch.cat(drawn).split(size):
+        assert len(items.unique()) == len(items)
+    if per_epoch >= size:
+        assert torch.equal(drawn[-1], item_order(size, 3, epochs, False))
+
+
 def test_the_order_is_the_same_for_ever():
     assert item_order(8, 0, 1, False).tolist() == [4, 1, 5, 3, 6, 7, 2, 0]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -55,6 +56,12 @@ class Shuffled:
         return LossSum(torch.where(seen, error, 0).sum(), seen.sum())
 
 
+class Drawn(Shuffled):
+    """The same where an epoch leaves out some items, which come first in the next."""
+
+    config = replace(Shuffled.config, items_per_epoch=34)
+
+
 class Carried:
     """A GRU over one long series in chunks, its state carried from chunk to chunk.
 
@@ -79,7 +86,7 @@ class Carried:
         return LossSum(error.sum(), error.numel(), {"h": h, "steps": steps + 1, "none": (None,)})
 
 
-KINDS = {"shuffled": Shuffled, "carried": Carried}
+KINDS = {"shuffled": Shuffled, "drawn": Drawn, "carried": Carried}
 
 
 def train(toy, loss=None, **arguments):

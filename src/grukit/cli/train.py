@@ -155,6 +155,15 @@ def forecast(
     epochs: Annotated[
         int, option(min=1, metavar="EPOCHS", help="Passes over the training data, at most.")
     ] = 50,
+    windows_per_epoch: Annotated[
+        int | None,
+        option(
+            min=1,
+            metavar="WINDOWS",
+            help="Windows drawn for each epoch, those first that were not drawn before. By default "
+            "all, up to a million.",
+        ),
+    ] = None,
     batch_size: Annotated[
         int, option(min=1, metavar="WINDOWS", help="Windows in one update.")
     ] = 64,
@@ -237,6 +246,7 @@ def forecast(
         differencing=differencing,
         training=FitConfig(
             epochs=epochs,
+            items_per_epoch=windows_per_epoch,
             batch_size=batch_size,
             learning_rate=learning_rate,
             patience=patience,

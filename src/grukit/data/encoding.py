@@ -129,6 +129,11 @@ class Encoded:
         """Rows of each series: int64 [S]."""
         return np.diff(self.offsets)
 
+    @property
+    def series_of_row(self) -> np.ndarray:
+        """int64 [rows]: which series a row belongs to."""
+        return np.repeat(np.arange(len(self.ids)), self.lengths)
+
     def series_of(self, rows: np.ndarray) -> np.ndarray:
         """The number of the series that each of these rows belongs to: int64, shaped as `rows`."""
         return np.searchsorted(self.offsets, rows, side="right") - 1

@@ -27,9 +27,16 @@ def baselines(season: int) -> tuple[Baseline, ...]:
     return (LastValue(), SeasonalNaive(season), WindowMean())
 
 
-def thinned(origins: np.ndarray) -> np.ndarray:
-    """Evenly chosen origins, at most `ENOUGH`."""
-    return origins[:: max(1, -(-len(origins) // ENOUGH))]
+def thinned(origins: np.ndarray, at_most: int | None = None) -> np.ndarray:
+    """At most so many of the origins, `ENOUGH` by default, in their order, the same every time.
+
+    By chance and not every n-th: all might fall on one hour of the day.
+    """
+    at_most = ENOUGH if at_most is None else at_most
+    if len(origins) <= at_most:
+        return origins
+    chosen = np.random.default_rng(0).choice(len(origins), at_most, replace=False, shuffle=False)
+    return origins[np.sort(chosen)]
 
 
 def fit_baselines(

@@ -73,7 +73,7 @@ def leads(encoded: Encoded, names: Sequence[str], season: int, horizon: int) -> 
         )
     future = target[at[:, None] + np.arange(horizon)]
     strongest = {name: Lead(name, 1, 0.0) for name in names}
-    columns = _left_open(_standardized(encoded.past[at - 1], encoded.series_of_row[at]), terms)
+    columns = _left_open(_standardized(encoded.past[at - 1], encoded.series_of(at)), terms)
     for step in range(horizon):
         observed = np.isfinite(future[:, step])
         if observed.sum() < ROWS_PER_TERM * terms.shape[1]:

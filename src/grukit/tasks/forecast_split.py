@@ -17,6 +17,8 @@ from grukit.data.windows import WindowShape, origins
 
 # The default lookback is three seasons, within these bounds.
 SHORTEST_LOOKBACK, LONGEST_LOOKBACK = 16, 336
+# Windows of an epoch unless the user says otherwise, and windows that settle a mean over all.
+LARGEST_EPOCH, ENOUGH_FOR_A_MEAN = 1_000_000, 100_000
 
 
 def default_lookback(season: int, horizon: int, rows: int) -> int:

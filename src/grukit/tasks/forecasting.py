@@ -25,7 +25,7 @@ from grukit.data.windows import (
     WindowShape,
     check_lengths,
 )
-from grukit.evaluation.backtest import fit_baselines, series_scales
+from grukit.evaluation.backtest import fit_baselines, series_scales, thinned
 from grukit.evaluation.leaks import LIMIT, Lead
 from grukit.results import Columns as AnswerColumns
 from grukit.results import Evaluation, Forecast, check_levels
@@ -34,6 +34,8 @@ from grukit.tasks.forecast_leaks import check_forecaster
 from grukit.tasks.forecast_model import ForecastModel
 from grukit.tasks.forecast_network import Network, new_network
 from grukit.tasks.forecast_split import (
+    ENOUGH_FOR_A_MEAN,
+    LARGEST_EPOCH,
     check_covariates_seen,
     check_target_seen,
     cutoff,
@@ -45,6 +47,7 @@ from grukit.tasks.model_card import model_card
 from grukit.training.fit import FitConfig, FitResult, LossSum, fit
 from grukit.training.learning_rate import LearningRateSearch, find_learning_rate
 from grukit.training.losses import pinball_loss
+from grukit.training.progress import Stages
 
 if TYPE_CHECKING:
     from grukit.plots.forecast import ForecastDisplay
@@ -126,7 +129,8 @@ class Forecaster(Estimator):
         the level itself says something, as a temperature does.
     differencing: forecast the change from the last value of the same phase this many steps before:
         1 for the last value, the season for the last season; 0 forecasts the value.
-    training: how to train.
+    training: how to train; an epoch draws a million windows where there are more, unless
+        ``items_per_epoch`` says otherwise.
     seed: decides initial weights, batch order and dropout; the same seed gives the same model.
 
     After ``fit`` or ``load``: ``network_``, ``lookback_``, ``season_`` and ``trained_until_``, the
@@ -204,13 +208,17 @@ class Forecaster(Estimator):
         or SIGTERM, with the best weights so far in this estimator.
         """
         job = self._prepare(data, validation)
+        judged = None
+        if job.judge is not None:
+            some = thinned(job.judge, ENOUGH_FOR_A_MEAN)
+            judged = Windows(job.encoded, some, job.model.shape)
         try:
             result = fit(
                 job.model.network,
                 self._loss,
                 job.learn,
-                None if job.judge is None else Windows(job.encoded, job.judge, job.model.shape),
-                self.training,
+                judged,
+                self._fit_config,
                 seed=int(self.seed),
                 checkpoint=checkpoint,
                 resume=resume,
@@ -225,7 +233,9 @@ class Forecaster(Estimator):
         if job.judge is None:
             self._become(job.model, job.panel, result, None)
         else:
-            model, scores = job.model.validated(job.encoded, job.judge)
+            with Stages(self._fit_config.progress) as stage:
+                stage(f"scoring {len(job.judge):,} validation windows")
+                model, scores = job.model.validated(job.encoded, job.judge)
             self._become(model, job.panel, result, scores)
         return self
 
@@ -397,6 +407,11 @@ class Forecaster(Estimator):
     def _prepare(self, data: Any, validation: Any) -> _Job:
         """Everything that training needs, with a network that has not learned yet."""
         self._check_params()
+        with Stages(self._fit_config.progress) as stage:
+            return self._job(data, validation, stage)
+
+    def _job(self, data: Any, validation: Any, stage: Stages) -> _Job:
+        stage("reading the data")
         panel = to_panel(data, self._columns, self.freq)
         season = panel.calendar.season
         cut, learned = panel.lengths, panel
@@ -411,6 +426,7 @@ class Forecaster(Estimator):
             f"(lookback + horizon, {shape.lookback} + {shape.horizon}; lower them, or leave short "
             "series out)",
         )
+        stage(f"encoding {len(panel.times):,} rows of {len(panel):,} series")
         encoder = PanelEncoder.fit(learned)
         encoded = encoder.encode(panel, seen=np.maximum(cut, shape.lookback))
         learn = origins_within(encoded, shape, "training", to_row=cut)
@@ -437,9 +453,9 @@ class Forecaster(Estimator):
             trained_until=panel.times.max(),
             stretch=np.ones((self.horizon, len(self.levels))),
         )
-        windows = Windows(encoded, learn, shape)
-        model.network.step_scale.copy_(windows.step_scale())
-        return _Job(model, panel, encoded, windows, judge)
+        some = Windows(encoded, thinned(learn, ENOUGH_FOR_A_MEAN), shape)
+        model.network.step_scale.copy_(some.step_scale())
+        return _Job(model, panel, encoded, Windows(encoded, learn, shape), judge)
 
     def _become(
         self,
@@ -482,6 +498,11 @@ class Forecaster(Estimator):
         check(vars(self), _RULES)
         if 0.5 not in check_levels(self.levels):
             raise ParameterError(must_be("levels", "a list with 0.5 in it", tuple(self.levels)))
+
+    @property
+    def _fit_config(self) -> FitConfig:
+        training = self.training or FitConfig()
+        return replace(training, items_per_epoch=training.items_per_epoch or LARGEST_EPOCH)
 
     def _settings(self) -> dict[str, Any]:
         """The constructor's arguments as JSON values."""

@@ -10,6 +10,7 @@ from grukit.core.rules import Rule, check, flag, integer, number, one_of, option
 
 _RULES: dict[str, Rule] = {
     "epochs": integer(at_least=1),
+    "items_per_epoch": optional(integer(at_least=1)),
     "batch_size": integer(at_least=1),
     "accumulate": integer(at_least=1),
     "learning_rate": number(above=0),
@@ -42,6 +43,8 @@ class FitConfig:
     grukit.core.errors.ParameterError: clip_norm must be None or a number above 0, got 0
 
     epochs:             passes over the training data, at most.
+    items_per_epoch:    items drawn for an epoch, those first that were not drawn before; None
+                        takes all (a Forecaster all up to a million windows).
     batch_size:         items in one forward pass.
     accumulate:         forward passes in one update; the gradient is exactly that of one batch of
                         `accumulate * batch_size` items.
@@ -59,6 +62,7 @@ class FitConfig:
     """
 
     epochs: int = 50
+    items_per_epoch: int | None = None
     batch_size: int = 64
     accumulate: int = 1
     learning_rate: float = 1e-3

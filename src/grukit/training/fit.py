@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from grukit.core.errors import DataError, Interrupted, ParameterError
+from grukit.core.errors import DataError, Interrupted, ParameterError, must_be
 from grukit.training.checkpoint import Checkpoint
 from grukit.training.config import FitConfig
 from grukit.training.event_log import EventLog
@@ -97,6 +97,9 @@ def fit(
     config = config or FitConfig()
     if resume and checkpoint is None:
         raise ParameterError("resume must come with a checkpoint folder, got checkpoint=None")
+    if carry_state and config.items_per_epoch is not None:
+        wanted = "None where state is carried from item to item"
+        raise ParameterError(must_be("items_per_epoch", wanted, config.items_per_epoch))
     for name, data in (("training", train), ("validation", validation)):
         if data is not None and len(data) == 0:
             raise DataError(f"the {name} data must have at least one item, got none")
@@ -166,7 +169,8 @@ class _Run:
         self.signals = SignalWatch()
         self.position = _Position()
         self.items_per_step = config.batch_size * config.accumulate
-        self.steps_per_epoch = -(-len(train) // self.items_per_step)
+        per_epoch = min(config.items_per_epoch or len(train), len(train))
+        self.steps_per_epoch = -(-per_epoch // self.items_per_step)
         self.steps = config.epochs * self.steps_per_epoch
         self.saved_at = time.monotonic()
 
@@ -199,7 +203,13 @@ class _Run:
 
     def _epoch(self) -> None:
         position, epoch = self.position, len(self.position.history) + 1
-        order = item_order(len(self.train), self.seed, epoch, self.optimization.carry_state)
+        order = item_order(
+            len(self.train),
+            self.seed,
+            epoch,
+            self.optimization.carry_state,
+            self.config.items_per_epoch,
+        )
         done = position.step - (epoch - 1) * self.steps_per_epoch
         for items in order.split(self.items_per_step)[done:]:
             self.bar.at(position.step, epoch)

@@ -35,12 +35,24 @@ def learning_rate_at(step: int, steps: int, config: FitConfig) -> float:
     return config.learning_rate * (config.final_fraction + (1 - config.final_fraction) * cosine)
 
 
-def item_order(size: int, seed: int, epoch: int, in_order: bool) -> torch.Tensor:
-    """The order of the items in an epoch, shuffled unless `in_order`: int64 [size]."""
+def item_order(
+    size: int, seed: int, epoch: int, in_order: bool, per_epoch: int | None = None
+) -> torch.Tensor:
+    """The items of an epoch (from 1), shuffled unless `in_order`: int64 [min(per_epoch, size)].
+
+    With `per_epoch` an epoch takes so many, and no item comes again before all others have come.
+
+    >>> torch.cat([item_order(6, 0, epoch, False, per_epoch=4) for epoch in (1, 2, 3)])
+    tensor([1, 4, 5, 3, 2, 0, 4, 1, 2, 5, 3, 0])
+    """
     if in_order:
         return torch.arange(size)
-    random = np.random.default_rng((seed, _ORDER, epoch))
-    return torch.from_numpy(random.permutation(size))
+    count = min(per_epoch or size, size)
+    first, stop = (epoch - 1) * count, epoch * count
+    rounds = range(first // size, -(-stop // size))
+    order = [np.random.default_rng((seed, _ORDER, at + 1)).permutation(size) for at in rounds]
+    skipped = rounds[0] * size
+    return torch.from_numpy(np.concatenate(order)[first - skipped : stop - skipped])
 
 
 def seed_update(device: torch.device, seed: int, step: int) -> None:
