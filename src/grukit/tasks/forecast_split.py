@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from grukit.core.errors import DataError
+from grukit.core.errors import DataError, must_be
 from grukit.core.rules import check, number
 from grukit.data.calendar import as_time, of_series, show_time
 from grukit.data.encoding import Encoded, PanelEncoder
@@ -67,6 +67,13 @@ def rows_before(rows: Panel | Encoded, time: np.datetime64) -> np.ndarray:
     """int64 [S]: how many rows of each series are earlier than `time`."""
     earlier = np.concatenate([[0], np.cumsum(rows.times < time)])
     return np.diff(earlier[rows.offsets])
+
+
+def check_same_freq(panel: Panel, encoder: PanelEncoder) -> None:
+    """Raise DataError for a table whose steps are not those of the training."""
+    wanted, got = encoder.calendar.freq, panel.calendar.freq
+    if got != wanted:
+        raise DataError(must_be("the steps of the data", f"{wanted!r}, as in training", got))
 
 
 def check_target_seen(context: Encoded, target: str) -> None:

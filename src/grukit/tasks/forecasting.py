@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -33,10 +34,12 @@ from grukit.tasks.base import Estimator
 from grukit.tasks.forecast_leaks import check_forecaster
 from grukit.tasks.forecast_model import ForecastModel
 from grukit.tasks.forecast_network import Network, new_network
+from grukit.tasks.forecast_refit import Refit, go_on, with_fewer_epochs
 from grukit.tasks.forecast_split import (
     ENOUGH_FOR_A_MEAN,
     LARGEST_EPOCH,
     check_covariates_seen,
+    check_same_freq,
     check_target_seen,
     cutoff,
     default_lookback,
@@ -136,8 +139,9 @@ class Forecaster(Estimator):
     After ``fit`` or ``load``: ``network_``, ``lookback_``, ``season_`` and ``trained_until_``, the
     last time seen. After ``fit`` alone: ``history_`` (losses of each epoch), ``report_`` (what the
     data lacked) and ``validation_`` (the model beside baselines on the windows that training was
-    stopped by, None without). An interrupted ``fit`` leaves the best weights so far, ready for
-    ``predict`` and ``save``, but no ``history_`` and no ``validation_``.
+    stopped by, None without); after ``refit`` also ``refit_``, the losses before and after it. An
+    interrupted ``fit`` leaves the best weights so far, ready for ``predict`` and ``save``, but no
+    ``history_`` and no ``validation_``.
     """
 
     def __init__(
@@ -237,6 +241,37 @@ class Forecaster(Estimator):
                 stage(f"scoring {len(job.judge):,} validation windows")
                 model, scores = job.model.validated(job.encoded, job.judge)
             self._become(model, job.panel, result, scores)
+        return self
+
+    def refit(
+        self,
+        data: Any,
+        validation: float | str | np.datetime64 = 0.15,
+        *,
+        training: FitConfig | None = None,
+    ) -> Forecaster:
+        """Go on learning from new rows, from the weights there are, and return self.
+
+        data: a table with the columns and the frequency of the first training, the lookback
+            before the new rows included.
+        validation: as in `fit`; its rows should be ones that no training has seen.
+        training: how; by default as the first time, with a fifth of the epochs.
+
+        Scales, categories and the lookback stay; intervals and baselines are fitted anew. If no
+        epoch does better on the validation windows than the weights before, these stay.
+        ``refit_`` has both losses. Raises what `fit` does, and then leaves the estimator as it was.
+        """
+        self._check_fitted()
+        job = self._prepare(data, validation, start=self._model)
+        if job.judge is None:
+            raise ParameterError(must_be("validation", "a share or a time", validation))
+        training = training or with_fewer_epochs(self._fit_config)
+        judge = Windows(job.encoded, job.judge, job.model.shape)
+        result, refitted = go_on(
+            job.model.network, self._loss, job.learn, judge, training, int(self.seed)
+        )
+        model, scores = job.model.validated(job.encoded, job.judge)
+        self._become(model, job.panel, result, scores, refitted)
         return self
 
     def find_learning_rate(
@@ -404,21 +439,25 @@ class Forecaster(Estimator):
             raise ModelFolderError(f"the model folder {path} is damaged: {error}") from error
         return self
 
-    def _prepare(self, data: Any, validation: Any) -> _Job:
-        """Everything that training needs, with a network that has not learned yet."""
+    def _prepare(self, data: Any, validation: Any, start: ForecastModel | None = None) -> _Job:
+        """Everything that training needs, with a network that has not learned yet, or a copy of
+        that of `start`, with its encoder."""
         self._check_params()
         with Stages(self._fit_config.progress) as stage:
-            return self._job(data, validation, stage)
+            return self._job(data, validation, start, stage)
 
-    def _job(self, data: Any, validation: Any, stage: Stages) -> _Job:
+    def _job(self, data: Any, validation: Any, start: ForecastModel | None, stage: Stages) -> _Job:
         stage("reading the data")
         panel = to_panel(data, self._columns, self.freq)
+        if start is not None:
+            check_same_freq(panel, start.encoder)
         season = panel.calendar.season
         cut, learned = panel.lengths, panel
         if validation is not None:
             time = cutoff(panel, validation, self.horizon)
             cut, learned = rows_before(panel, time), panel.before(time)
-        shape = self._shape(self.lookback or default_lookback(season, self.horizon, cut.max()))
+        default = default_lookback(season, self.horizon, cut.max())
+        shape = self._shape(self.lookback or default) if start is None else start.shape
         check_lengths(
             panel.ids,
             panel.lengths,
@@ -427,15 +466,21 @@ class Forecaster(Estimator):
             "series out)",
         )
         stage(f"encoding {len(panel.times):,} rows of {len(panel):,} series")
-        encoder = PanelEncoder.fit(learned)
+        encoder = PanelEncoder.fit(learned) if start is None else start.encoder
         encoded = encoder.encode(panel, seen=np.maximum(cut, shape.lookback))
         learn = origins_within(encoded, shape, "training", to_row=cut)
         judge = None
         if validation is not None:
             judge = origins_within(encoded, shape, "validation", from_row=cut)
         scales = series_scales(encoded, season, cut)
+        if start is None:
+            network = new_network(self, encoder, shape)
+            some = Windows(encoded, thinned(learn, ENOUGH_FOR_A_MEAN), shape)
+            network.step_scale.copy_(some.step_scale())
+        else:
+            network = copy.deepcopy(start.network)
         model = ForecastModel(
-            network=new_network(self, encoder, shape),
+            network=network,
             encoder=encoder,
             shape=shape,
             levels=tuple(self.levels),
@@ -453,8 +498,6 @@ class Forecaster(Estimator):
             trained_until=panel.times.max(),
             stretch=np.ones((self.horizon, len(self.levels))),
         )
-        some = Windows(encoded, thinned(learn, ENOUGH_FOR_A_MEAN), shape)
-        model.network.step_scale.copy_(some.step_scale())
         return _Job(model, panel, encoded, Windows(encoded, learn, shape), judge)
 
     def _become(
@@ -463,13 +506,14 @@ class Forecaster(Estimator):
         panel: Panel,
         result: FitResult | None,
         scores: Evaluation | None,
+        refitted: Refit | None = None,
     ) -> None:
         """Take over what was learned; a fit that fails before this leaves the estimator as it was.
 
         result, scores: None after an interruption, scores also without validation.
         """
-        self._remember(model, model_card(model, panel, result, scores))
-        self.report_, self.validation_ = panel.report, scores
+        self._remember(model, model_card(model, panel, result, scores, refitted))
+        self.report_, self.validation_, self.refit_ = panel.report, scores, refitted
         self.history_ = () if result is None else result.history
 
     def _remember(self, model: ForecastModel, card: str) -> None:

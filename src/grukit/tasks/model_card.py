@@ -11,13 +11,18 @@ if TYPE_CHECKING:
     from grukit.data.frames import Panel
     from grukit.results import Evaluation
     from grukit.tasks.forecast_model import ForecastModel
+    from grukit.tasks.forecast_refit import Refit
     from grukit.training.fit import FitResult
 
 _NAMES = {"gru": "A GRU", "lstm": "An LSTM", "rnn": "A plain RNN"}
 
 
 def model_card(
-    model: ForecastModel, panel: Panel, result: FitResult | None, scores: Evaluation | None
+    model: ForecastModel,
+    panel: Panel,
+    result: FitResult | None,
+    scores: Evaluation | None,
+    refitted: Refit | None = None,
 ) -> str:
     """The card of a forecaster just trained on `panel`; an interrupted run has no result."""
     parameters = sum(parameter.numel() for parameter in model.network.parameters())
@@ -27,6 +32,8 @@ def model_card(
     else:
         epochs, best = len(result.history), result.best_epoch
         training = f"Trained for {epochs} epochs; the weights are those of epoch {best}."
+    if refitted is not None:
+        training = f"Trained before on other rows. {refitted}."
     if scores is None:
         judged = "Not scored on validation data."
     else:

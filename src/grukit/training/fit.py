@@ -131,6 +131,17 @@ def fit(
         return run.result()
 
 
+def mean_loss(
+    model: nn.Module, loss: LossFunction, data: TrainingData, config: FitConfig | None = None
+) -> float:
+    """The mean loss of a model over `data`, in eval mode, as `fit` measures it.
+
+    Raises DataError without a single observed target, DivergenceError if it is not finite.
+    """
+    optimization = Optimization(model, loss, config or FitConfig(), carry_state=False)
+    return optimization.mean_loss(data, lambda: None, "the evaluation")
+
+
 @dataclass
 class _Position:
     """Everything but weights and optimizer that a run needs to go on from between two updates."""
