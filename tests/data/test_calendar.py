@@ -275,3 +275,26 @@ def test_a_time_with_a_zone_is_refused():
     for value in (zoned, zoned.to_pydatetime()):
         with pytest.raises(ParameterError, match="without zone, got"):
             as_time(value, "start")
+
+
+@pytest.mark.parametrize(
+    ("days", "cycles"),
+    [
+        (1.9, set()),
+        (2, {"hour_of_day"}),
+        (14, {"hour_of_day", "day_of_week"}),
+        (729, {"hour_of_day", "day_of_week"}),
+        (730, {"hour_of_day", "day_of_week", "day_of_year", "day_of_year_2"}),
+    ],
+)
+def test_features_are_of_cycles_that_training_held_twice(days, cycles):
+    calendar, start = Calendar("h"), np.datetime64("2024-01-01", "us")
+    ends = np.array([start, start + np.timedelta64(round(24 * days), "h")])
+    spanning = calendar.spanning(ends)
+    names = {f"{cycle}_{function}" for cycle in cycles for function in ("sin", "cos")}
+    assert set(spanning.feature_names) == names
+    everything = dict(zip(calendar.feature_names, calendar.features(ends).T, strict=True))
+    kept = dict(zip(spanning.feature_names, spanning.features(ends).T, strict=True))
+    assert kept.keys() == names
+    for name, column in kept.items():
+        np.testing.assert_array_equal(column, everything[name])

@@ -124,7 +124,7 @@ def test_every_array_is_in_its_place():
     np.testing.assert_allclose(encoded.known[:, 0], promo, rtol=1e-5, atol=1e-6)
     words = ["eve", "feast", "none"]
     np.testing.assert_array_equal(encoded.known[:, 1:4], frame.holiday.to_numpy()[:, None] == words)
-    np.testing.assert_array_equal(encoded.known[:, 4:], panel.calendar.features(panel.times))
+    np.testing.assert_array_equal(encoded.known[:, 4:], encoder.calendar.features(panel.times))
     np.testing.assert_array_equal(encoded.static[:, :3], np.eye(3))
     np.testing.assert_allclose(encoded.static[:, 3], [-1.2247449, 0, 1.2247449], rtol=1e-6)
     assert encoder.known_width == encoded.known.shape[1]

@@ -12,7 +12,7 @@ import numbers
 import re
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -24,6 +24,7 @@ from grukit.core.extras import require
 SECOND = 1_000_000
 DAY = 86_400 * SECOND
 WEEK = 7 * DAY
+YEAR = 365 * DAY
 FIRST_YEAR, LAST_YEAR = 1, 9999
 
 _WEEKDAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
@@ -47,12 +48,16 @@ class Calendar:
     >>> business_days.season
     5
 
+    span: how long what is learned from was, in microseconds; `features` then leave out each cycle
+        that this does not hold twice. None leaves out none.
+
     Raises:
         ParameterError: `freq` is not a frequency pandas knows, is not positive, is finer than a
             microsecond, or counts business hours.
     """
 
     freq: str
+    span: int | None = None
 
     def __post_init__(self) -> None:
         _offset(self.freq)
@@ -85,6 +90,14 @@ class Calendar:
         if freq is None:
             raise DataError(_irregular(series, names))
         return cls(freq)
+
+    def spanning(self, times: np.ndarray) -> Calendar:
+        """This calendar with the features that can be learned from the span of `times`.
+
+        What happened once on a day of the year cannot be told from what happens every year, so a
+        cycle needs two rounds, as in Prophet (Taylor and Letham 2018).
+        """
+        return replace(self, span=int((times.max() - times.min()).astype(np.int64)))
 
     def locate(self, times: np.ndarray, origin: Any) -> tuple[np.ndarray, np.ndarray]:
         """Where `times` are on the grid of `origin`, one time or one for each of `times`.
@@ -222,7 +235,7 @@ class Calendar:
     def feature_names(self) -> tuple[str, ...]:
         """What the columns of `features` are, such as ``hour_of_day_sin``."""
         return tuple(
-            f"{name}_{function}" for name, _, _ in self._cycles() for function in ("sin", "cos")
+            f"{name}_{function}" for name, *_ in self._cycles() for function in ("sin", "cos")
         )
 
     def features(self, times: np.ndarray) -> np.ndarray:
@@ -231,36 +244,46 @@ class Calendar:
         Only cycles that this frequency can see: the hour of the day below daily steps, the day of
         the week up to business days, the day of the year (with its second harmonic) up to weeks,
         the month of the year up to quarters; none for years. All lie in [-1, 1] at every date,
-        past or future.
+        past or future. With a `span`, only the cycles that it holds twice.
 
         Returns:
             float32 [n, C], C = ``len(feature_names)``.
         """
         times = np.asarray(times, "datetime64[us]")
         columns = []
-        for _, phase, harmonic in self._cycles():
+        for _, phase, harmonic, _ in self._cycles():
             angle = 2 * np.pi * harmonic * phase(times)
             columns += [np.sin(angle), np.cos(angle)]
         if not columns:
             return np.empty((len(times), 0), np.float32)
         return np.stack(columns, axis=1).astype(np.float32)
 
-    def _cycles(self) -> list[tuple[str, Any, int]]:
-        """(name, the function from times to cycles, harmonic) of every feature."""
+    def _cycles(self) -> list[tuple[str, Any, int, int]]:
+        """(name, the function from times to cycles, harmonic, period) of every feature."""
+        cycles = self._visible_cycles()
+        if self.span is None:
+            return cycles
+        return [cycle for cycle in cycles if 2 * cycle[-1] <= self.span]
+
+    def _visible_cycles(self) -> list[tuple[str, Any, int, int]]:
+        """Those of all cycles that this frequency can see."""
         step = self.fixed_step
-        day_of_year = [("day_of_year", _year_phase, 1), ("day_of_year_2", _year_phase, 2)]
+        day_of_year = [
+            ("day_of_year", _year_phase, 1, YEAR),
+            ("day_of_year_2", _year_phase, 2, YEAR),
+        ]
         if step is None:
             period = _DAYS_PER_PERIOD.get(self._rule, 1)
             if self._rule in ("B", "C"):
-                return [("day_of_week", _week_phase, 1), *day_of_year]
+                return [("day_of_week", _week_phase, 1, WEEK), *day_of_year]
             if period > 12:
                 return day_of_year
-            return [("month_of_year", _month_phase, 1)] if period > self._offset.n else []
+            return [("month_of_year", _month_phase, 1, YEAR)] if period > self._offset.n else []
         cycles = []
         if step % DAY:
-            cycles.append(("hour_of_day", _day_phase, 1))
+            cycles.append(("hour_of_day", _day_phase, 1, DAY))
         if step % WEEK:
-            cycles.append(("day_of_week", _week_phase, 1))
+            cycles.append(("day_of_week", _week_phase, 1, WEEK))
         return cycles + (day_of_year if step < 180 * DAY else [])
 
     @property

@@ -208,7 +208,7 @@ class PanelEncoder:
         _refuse_huge(f"the target {columns.target!r}", panel.target)
         targets = [panel.target[panel.rows(series)] for series in range(len(panel))]
         return cls(
-            panel.calendar,
+            panel.calendar.spanning(panel.times),
             tuple(ColumnEncoder.fit(name, panel.covariates[name]) for name in columns.past),
             tuple(ColumnEncoder.fit(name, panel.covariates[name]) for name in columns.future),
             tuple(ColumnEncoder.fit(name, panel.static[name]) for name in columns.static),
@@ -320,6 +320,7 @@ class PanelEncoder:
         """As JSON values."""
         return {
             "freq": self.calendar.freq,
+            "span": self.calendar.span,
             **{
                 role: [
                     {
@@ -358,7 +359,7 @@ class PanelEncoder:
             name: (float(center), float(spread))
             for name, (center, spread) in config["scales"].items()
         }
-        return cls(Calendar(config["freq"]), **roles, scales=scales)
+        return cls(Calendar(config["freq"], config.get("span")), **roles, scales=scales)
 
 
 def _side_by_side(
