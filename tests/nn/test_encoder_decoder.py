@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from grukit.nn.encoder_decoder import DirectForecaster
+from grukit.nn.heads import HEADS, in_units
 
 LEVELS = (0.1, 0.5, 0.9)
 
@@ -61,11 +62,15 @@ def test_dropout_acts_in_training_only():
     assert torch.equal(model(*given), model(*given))
 
 
-def test_each_step_is_answered_in_units_of_its_scale():
+@pytest.mark.parametrize("distribution", HEADS)
+def test_each_step_is_answered_in_units_of_its_scale(distribution):
     given = inputs()
-    model = network()
+    model = network(distribution=distribution)
     before = model(*given)
     scale = torch.arange(1.0, 7.0)
     model.step_scale.copy_(scale)
-    torch.testing.assert_close(model(*given), before * scale[:, None])
+    after = in_units(before, HEADS[distribution].kinds, scale[:, None])
+    torch.testing.assert_close(model(*given), after)
+    if distribution == "quantiles":
+        torch.testing.assert_close(after, before * scale[:, None])
     assert torch.equal(model.state_dict()["step_scale"], scale)

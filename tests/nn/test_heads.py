@@ -6,7 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grukit.core.errors import ParameterError
-from grukit.nn.heads import QuantileHead
+from grukit.nn.heads import (
+    HEADS,
+    LEAST_FREEDOM,
+    SMALLEST_SCALE,
+    QuantileHead,
+    in_units,
+    new_head,
+)
 
 LEVELS = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975)
 
@@ -56,3 +63,28 @@ def test_levels_may_lie_on_one_side(levels):
 def test_levels_must_rise_around_the_median(levels):
     with pytest.raises(ParameterError, match="levels must be numbers rising strictly between 0"):
         QuantileHead(4, levels)
+
+
+def test_parameters_of_every_distribution_lie_where_they_must():
+    features = 30 * torch.randn(200, 4)
+    location, scale, freedom = new_head("student_t", 4, ())(features).unbind(-1)
+    assert location.min() < 0 < SMALLEST_SCALE <= scale.min()
+    assert freedom.min() >= LEAST_FREEDOM
+    assert new_head("negative_binomial", 4, ())(features).min() > 0
+    weights, locations, scales = new_head("mixture", 4, ())(features).chunk(3, dim=-1)
+    torch.testing.assert_close(weights.sum(-1), torch.ones(200))
+    assert weights.min() >= 0
+    assert locations.min() < 0 < SMALLEST_SCALE <= scales.min()
+    assert new_head("bernoulli", 4, ())(features).shape == (200, 1)
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_each_kind_of_parameter_moves_with_the_unit(name):
+    head = new_head(name, 4, (0.25, 0.5, 0.75))
+    before = head(torch.randn(5, 4))
+    after = in_units(before, head.kinds, torch.tensor([10.0]), shift=100.0)
+    size = before.shape[-1] // len(head.kinds)
+    for block, kind in enumerate(head.kinds):
+        own = slice(block * size, (block + 1) * size)
+        wanted = {"location": 10 * before + 100, "scale": 10 * before, "shape": before}[kind]
+        torch.testing.assert_close(after[:, own], wanted[:, own])

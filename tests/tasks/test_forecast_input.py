@@ -90,7 +90,7 @@ def test_what_is_no_table_is_refused(fitted, small, tmp_path, use, data):
         ({"levels": (0.5, 1.0)}, "levels must be"),
         ({"levels": ()}, "levels must be"),
         ({"scaling": "log"}, "scaling must be one of"),
-        ({"differencing": -1}, "differencing must be an integer of at least 0"),
+        ({"differencing": -1}, "differencing must be None or an integer of at least 0"),
         ({"differencing": 25}, "differencing must be at most the lookback, 24, got 25"),
         ({"dropout": 1.0}, "dropout must be a number"),
         ({"hidden_size": True}, "hidden_size must be an integer"),

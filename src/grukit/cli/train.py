@@ -106,6 +106,15 @@ def forecast(
         int | None,
         option(min=1, metavar="STEPS", help="How long a segment is. By default one season."),
     ] = None,
+    distribution: Annotated[
+        Literal["quantiles", "student_t", "negative_binomial", "mixture", "bernoulli"],
+        option(
+            metavar="DISTRIBUTION",
+            help="What is learned at each step: quantiles of any shape, or the parameters of a "
+            "student_t (heavy tails), a mixture of normals (several peaks), a negative_binomial "
+            "(counts), or bernoulli (the probability of a 1 among 0 and 1).",
+        ),
+    ] = "quantiles",
     cell: Annotated[
         Literal["gru", "lstm", "rnn"],
         option(metavar="CELL", help="What the network is made of: gru, lstm or rnn."),
@@ -136,14 +145,15 @@ def forecast(
         ),
     ] = "window",
     differencing: Annotated[
-        int,
+        int | None,
         option(
             min=0,
             metavar="STEPS",
             help="Forecast the change since so many steps before: 1 for the last value, 24 for the "
-            "same hour of the day before. 0 forecasts the value itself.",
+            "same hour of the day before. 0 forecasts the value itself. By default 1, and 0 for "
+            "counts and events.",
         ),
-    ] = 1,
+    ] = None,
     validation: Annotated[
         str,
         option(
@@ -237,6 +247,7 @@ def forecast(
         **({"levels": tuple(level)} if level else {}),
         network=network,
         segment=segment,
+        distribution=distribution,
         cell=cell,
         hidden_size=hidden_size,
         num_layers=num_layers,

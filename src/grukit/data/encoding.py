@@ -9,14 +9,18 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from grukit.core.errors import DataError, must_be
+from grukit.core.rules import check, one_of
 from grukit.data.calendar import Calendar, of_series, show_time
 from grukit.data.frames import Panel
 from grukit.data.values import is_missing
+
+Unit = Literal["spread", "mean", "none"]
+"""What a target is divided by: its spread, after its mean is taken away; its mean; or nothing."""
 
 MOST_CATEGORIES = 100
 # Larger values would overflow when squared, in a spread or in a metric.
@@ -193,6 +197,7 @@ class PanelEncoder:
     """What was learned from a training panel, and the way from any panel to numbers.
 
     scales: centre and spread of each series of which training saw a value.
+    unit: what becomes of targets: by mean or by none, the centre is 0.
     """
 
     calendar: Calendar
@@ -200,9 +205,10 @@ class PanelEncoder:
     future: tuple[ColumnEncoder, ...]
     static: tuple[ColumnEncoder, ...]
     scales: Mapping[str, tuple[float, float]]
+    unit: Unit = "spread"
 
     @classmethod
-    def fit(cls, panel: Panel) -> PanelEncoder:
+    def fit(cls, panel: Panel, unit: Unit = "spread") -> PanelEncoder:
         """Learn from a training panel; DataError for what cannot be learned from."""
         columns = panel.columns
         _refuse_huge(f"the target {columns.target!r}", panel.target)
@@ -213,10 +219,11 @@ class PanelEncoder:
             tuple(ColumnEncoder.fit(name, panel.covariates[name]) for name in columns.future),
             tuple(ColumnEncoder.fit(name, panel.static[name]) for name in columns.static),
             {
-                name: _scale(target)
+                name: _scale(target, unit)
                 for name, target in zip(panel.ids, targets, strict=True)
                 if not np.isnan(target).all()
             },
+            unit,
         )
 
     @property
@@ -251,7 +258,7 @@ class PanelEncoder:
         rows, series = len(panel.times), len(panel.ids)
         seen = panel.lengths if seen is None else seen
         scales = [
-            self.scales.get(name) or _first_scale(panel.target[panel.rows(at)], seen[at])
+            self.scales.get(name) or _first_scale(panel.target[panel.rows(at)], seen[at], self.unit)
             for at, name in enumerate(panel.ids)
         ]
         known = _side_by_side(self.future, panel.covariates, rows, len(self.calendar.feature_names))
@@ -335,6 +342,7 @@ class PanelEncoder:
                 for role in ("past", "future", "static")
             },
             "scales": {name: list(scale) for name, scale in self.scales.items()},
+            "unit": self.unit,
         }
 
     @classmethod
@@ -359,7 +367,10 @@ class PanelEncoder:
             name: (float(center), float(spread))
             for name, (center, spread) in config["scales"].items()
         }
-        return cls(Calendar(config["freq"], config.get("span")), **roles, scales=scales)
+        unit = config.get("unit", "spread")
+        check({"unit": unit}, {"unit": one_of(*get_args(Unit))})
+        calendar = Calendar(config["freq"], config.get("span"))
+        return cls(calendar, **roles, scales=scales, unit=unit)
 
 
 def _side_by_side(
@@ -399,15 +410,22 @@ def _center_and_spread(values: np.ndarray, still: float = 0.0) -> tuple[float, f
     return center, (min(1.0, still * abs(center)) if len(known) > 1 else 0.0) or 1.0
 
 
-def _scale(target: np.ndarray) -> tuple[float, float]:
-    """Centre and spread of a series; for one that never changed a thousandth of its level."""
-    return _center_and_spread(target, still=1e-3)
+def _scale(target: np.ndarray, unit: Unit) -> tuple[float, float]:
+    """Centre and spread of a series; for one that never changed a thousandth of its level.
+
+    In units of the mean (of values that are not negative) the spread is that, or 1 where it is 0.
+    """
+    if unit == "spread":
+        return _center_and_spread(target, still=1e-3)
+    known = target[~np.isnan(target)]
+    mean = float(known.mean()) if unit == "mean" and len(known) else 0.0
+    return 0.0, mean or 1.0
 
 
-def _first_scale(target: np.ndarray, seen: int) -> tuple[float, float]:
+def _first_scale(target: np.ndarray, seen: int, unit: Unit) -> tuple[float, float]:
     """The scale of the rows seen, or of the first value observed later."""
     observed = ~np.isnan(target)
-    return _scale(target[: max(seen, int(np.argmax(observed)) + 1)])
+    return _scale(target[: max(seen, int(np.argmax(observed)) + 1)], unit)
 
 
 def _refuse_huge(what: str, values: np.ndarray) -> None:

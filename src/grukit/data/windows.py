@@ -15,7 +15,7 @@ from torch.nn.functional import pad
 
 from grukit.core.errors import DataError
 from grukit.data.calendar import of_series
-from grukit.data.encoding import Encoded
+from grukit.data.encoding import Encoded, Unit
 
 # A window that hardly moves is not blown up to more than this many times its series' spread.
 LARGEST_MAGNIFICATION = 10.0
@@ -31,12 +31,14 @@ class WindowShape:
     lookback, horizon: L and H, in steps.
     scale_by_window: centre and scale by the window's own mean and spread, not the series'.
     differencing: forecast the change from the last value this many steps before; 0 the value.
+    unit: what values are divided by, as in the panel's encoder.
     """
 
     lookback: int
     horizon: int
     scale_by_window: bool
     differencing: int
+    unit: Unit = "spread"
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,7 @@ class Windows:
         self.origins = torch.as_tensor(origins)
         self.lookback, self.horizon = shape.lookback, shape.horizon
         self.scale_by_window, self.differencing = shape.scale_by_window, shape.differencing
+        self.unit: Unit = shape.unit
         # The arrays themselves, not copies: a panel may fill most of the memory.
         self._offsets = torch.as_tensor(encoded.offsets)
         self._target = torch.as_tensor(encoded.target)
@@ -95,7 +98,7 @@ class Windows:
         target, target_observed = self._scaled(ahead, center, spread)
         static = self._static[series]
         if self.scale_by_window:
-            middle, width = _window_scale(values, observed)
+            middle, width = _window_scale(values, observed, self.unit)
             values = torch.where(observed, (values - middle) / width, 0.0)
             target = (target - middle) / width
             # Bounded, since a level that training never saw must not be extrapolated from.
@@ -185,10 +188,12 @@ def check_lengths(ids: tuple[str, ...], lengths: np.ndarray, at_least: int, why:
         )
 
 
-def _window_scale(values: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation [B, 1] of each window's observed values."""
+def _window_scale(values: Tensor, observed: Tensor, unit: Unit) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation [B, 1] of each window's observed values, or 0 and their mean."""
     count = observed.sum(1, keepdim=True).clamp(min=1)
     middle = (values * observed).sum(1, keepdim=True) / count
+    if unit == "mean":
+        return torch.zeros_like(middle), middle.clamp(min=1 / LARGEST_MAGNIFICATION)
     width = (((values - middle) ** 2 * observed).sum(1, keepdim=True) / count).sqrt()
     return middle, width.clamp(min=1 / LARGEST_MAGNIFICATION)
 

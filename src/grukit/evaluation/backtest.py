@@ -53,7 +53,7 @@ def fit_baselines(
     scales: float64 [S], from `series_scales`.
     """
     origins = thinned(origins)
-    history, truth, series = _windows(encoded, origins, max(lookback, season), horizon)
+    history, truth, series = histories(encoded, origins, max(lookback, season), horizon)
     return tuple(
         fit_baseline(baseline, history, truth, scales[series], levels)
         for baseline in baselines(season)
@@ -92,10 +92,10 @@ def backtest(
         its first origin.
     """
     scale_of_series = _known_scales(encoded, origins, season, scales)
-    pools = {who: _Pool() for who in (name, *(rule.name for rule in fitted))}
+    pools = {who: Pool() for who in (name, *(rule.name for rule in fitted))}
     observations = 0
     for at in np.split(origins, np.arange(CHUNK, len(origins), CHUNK)):
-        history, truth, series = _windows(encoded, at, max(lookback, season), horizon)
+        history, truth, series = histories(encoded, at, max(lookback, season), horizon)
         scale = scale_of_series[series]
         observations += int(np.isfinite(truth).sum())
         pools[name].add(truth, scale, by_step(truth, forecast(at), levels, scale))
@@ -114,7 +114,7 @@ def backtest(
     )
 
 
-class _Pool:
+class Pool:
     """The mean of each metric over chunks of windows, each step weighted by its observations.
 
     RMSE is pooled as its square; MASE counts the windows of positive scale alone.
@@ -164,7 +164,7 @@ def _known_scales(
     return np.array([scales.get(name, scale) for name, scale in zip(encoded.ids, own, strict=True)])
 
 
-def _windows(
+def histories(
     encoded: Encoded, origins: np.ndarray, history: int, horizon: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """History [N, history], NaN before a series began, truth [N, H] and series [N]."""

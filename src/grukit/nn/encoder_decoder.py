@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import dropout, gelu
 
 from grukit.nn.gru import GRU
-from grukit.nn.heads import QuantileHead
+from grukit.nn.heads import in_units, new_head
 from grukit.nn.lstm import LSTM
 from grukit.nn.rnn import RNN
 from grukit.nn.series_embedding import SeriesEmbedding
@@ -60,6 +60,7 @@ class DirectForecaster(nn.Module):
         cell: str = "gru",
         series: int = 0,
         series_embedding: int = 0,
+        distribution: str = "quantiles",
     ) -> None:
         super().__init__()
         self.dropout = dropout
@@ -72,15 +73,16 @@ class DirectForecaster(nn.Module):
         self.of_known = nn.Linear(known_size, hidden_size, bias=False) if known_size else None
         self.of_step = nn.Parameter(torch.randn(horizon, hidden_size) / hidden_size**0.5)
         self.mix = nn.Linear(hidden_size, hidden_size)
-        self.head = QuantileHead(hidden_size, levels)
+        self.head = new_head(distribution, hidden_size, levels)
         self.of_series = SeriesEmbedding(series, series_embedding) if series_embedding else None
         self.register_buffer("step_scale", torch.ones(horizon))
 
     def forward(
         self, past: Tensor, future: Tensor, static: Tensor, series: Tensor | None = None
     ) -> Tensor:
-        """[B, L, past], [B, H, known], [B, static] and int64 [B] to quantiles [B, H, Q].
+        """[B, L, past], [B, H, known], [B, static] and int64 [B] to [B, H, P].
 
+        What is answered are Q quantiles, or the parameters of another distribution.
         series: the places of the series among those embedded, -1 for any other.
         """
         if self.of_series is not None:
@@ -91,4 +93,5 @@ class DirectForecaster(nn.Module):
         if self.of_known is not None:
             features = features + self.of_known(future)
         features = gelu(features)
-        return self.head(features + gelu(self.mix(features))) * self.step_scale[:, None]
+        answer = self.head(features + gelu(self.mix(features)))
+        return in_units(answer, self.head.kinds, self.step_scale[:, None])

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import dropout, pad, relu
 
 from grukit.nn.encoder_decoder import ENCODERS
-from grukit.nn.heads import QuantileHead
+from grukit.nn.heads import in_units, new_head
 from grukit.nn.series_embedding import SeriesEmbedding
 
 # What the head sees of each step.
@@ -62,6 +62,7 @@ class SegmentForecaster(nn.Module):
         cell: str = "gru",
         series: int = 0,
         series_embedding: int = 0,
+        distribution: str = "quantiles",
     ) -> None:
         super().__init__()
         self.segment, self.horizon, self.dropout = segment, horizon, dropout
@@ -77,14 +78,14 @@ class SegmentForecaster(nn.Module):
         self.of_known = nn.Linear(segment * known_size, hidden_size) if known_size else None
         self.of_static = nn.Linear(about_series, hidden_size) if about_series else None
         self.of_segment = nn.Linear(hidden_size, segment * _STEP_FEATURES)
-        self.head = QuantileHead(_STEP_FEATURES, levels)
+        self.head = new_head(distribution, _STEP_FEATURES, levels)
         self.of_series = SeriesEmbedding(series, series_embedding) if series_embedding else None
         self.register_buffer("step_scale", torch.ones(horizon))
 
     def forward(
         self, past: Tensor, future: Tensor, static: Tensor, series: Tensor | None = None
     ) -> Tensor:
-        """[B, L, past], [B, H, known], [B, static] and int64 [B] to quantiles [B, H, Q].
+        """[B, L, past], [B, H, known], [B, static] and int64 [B] to [B, H, P].
 
         series: the places of the series among those embedded, -1 for any other.
         """
@@ -96,7 +97,8 @@ class SegmentForecaster(nn.Module):
         output, _ = self.encoder(asked.flatten(0, 1)[:, None], _for_each(state, asked.shape[1]))
         output = dropout(output[:, 0], self.dropout, self.training)
         steps = self.of_segment(output).view(*asked.shape[:2], self.segment, _STEP_FEATURES)
-        return self.head(steps.flatten(1, 2)[:, : self.horizon]) * self.step_scale[:, None]
+        answer = self.head(steps.flatten(1, 2)[:, : self.horizon])
+        return in_units(answer, self.head.kinds, self.step_scale[:, None])
 
     def _asked(self, future: Tensor, static: Tensor) -> Tensor:
         """What the decoder is told of each segment ahead, [B, segments, hidden]."""

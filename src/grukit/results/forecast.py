@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from grukit.core.errors import ParameterError, must_be
+from grukit.core.rules import check, number
 from grukit.results.conversion import iso, to_frame
+from grukit.results.distributions import Bernoulli, Distribution, QuantileFunction
 from grukit.results.levels import ROUNDING, central_coverages, check_levels, level_index
 
 
@@ -48,6 +50,7 @@ class Forecast:
         values: float64 [S, H, Q], in the units of the data, rising along Q.
         columns: the user's names for the series, time and target columns.
         report: what the table lacked that was forecast from; empty if there was no table.
+        distribution: the whole distribution at each of [S, H]; None where quantiles are all.
 
     Raises:
         ParameterError: the parts do not fit each other, quantiles cross, or a value is not finite.
@@ -59,6 +62,7 @@ class Forecast:
     values: np.ndarray
     columns: Columns
     report: str = ""
+    distribution: Distribution | None = None
 
     def __post_init__(self) -> None:
         set_field = object.__setattr__
@@ -117,9 +121,20 @@ class Forecast:
             raise ParameterError(must_be("coverage", f"one of {coverages}", coverage))
         return self.quantile((1 - coverage) / 2), self.quantile((1 + coverage) / 2)
 
+    def probability(self, above: float) -> np.ndarray:
+        """The probability of a value above this one, float64 [S, H].
+
+        From the whole distribution where it is known, else from straight lines between the
+        quantiles, and exponential tails beyond them.
+        """
+        check({"above": above}, {"above": number()})
+        known = self.distribution or QuantileFunction(np.array(self.levels), self.values)
+        return 1 - known.cdf([above])[..., 0]
+
     def to_frame(self, backend: str = "pandas") -> Any:
         """A long frame: series (if named), time, target (the median), one column per level.
 
+        Of events it has the column `probability` in the place of quantiles.
         `backend` is "pandas", "polars" or "pyarrow".
         """
         steps = self.times.shape[1]
@@ -128,8 +143,11 @@ class Forecast:
             data[self.columns.series] = [name for name in self.series for _ in range(steps)]
         data[self.columns.time] = self.times.ravel()
         data[self.columns.target] = self.median.ravel()
-        for index, name in enumerate(self._level_names()):
-            data[name] = self.values[..., index].ravel()
+        if isinstance(self.distribution, Bernoulli):
+            data["probability"] = self.distribution.probability.ravel()
+        else:
+            for index, name in enumerate(self._level_names()):
+                data[name] = self.values[..., index].ravel()
         return to_frame(data, backend)
 
     def to_dict(self) -> dict[str, Any]:
@@ -147,9 +165,15 @@ class Forecast:
                         label: values[:, index].tolist()
                         for index, label in enumerate(self._level_names())
                     },
+                    **self._events(row),
                 }
-                for name, times, median, values in zip(
-                    self.series, self.times, self.median, self.values, strict=True
+                for row, (name, times, median, values) in enumerate(
+                    zip(self.series, self.times, self.median, self.values, strict=True)
                 )
             ],
         }
+
+    def _events(self, row: int) -> dict[str, Any]:
+        if not isinstance(self.distribution, Bernoulli):
+            return {}
+        return {"probability": self.distribution.probability[row].tolist()}

@@ -19,8 +19,8 @@ class Score:
     """The metrics of one forecaster or detector.
 
     Of a forecaster: mae, rmse, mase, smape, pinball, crps and one coverage per central interval
-    (coverage_80, coverage_95), in this order. Of a detector: those of
-    `grukit.evaluation.anomaly_metrics.score`. NaN stands for a metric that is undefined on these
+    (coverage_80, coverage_95), in this order; of events: brier and log_loss. Of a detector: those
+    of `grukit.evaluation.anomaly_metrics.score`. NaN stands for a metric that is undefined on these
     data: MASE, when every series is constant, or the delay of a detector that detected nothing.
     """
 
@@ -102,6 +102,8 @@ class _Column(NamedTuple):
 _HEADINGS = {
     "smape": "sMAPE %",
     "pinball": "pinball",
+    "brier": "Brier",
+    "log_loss": "log loss",
     "vus_pr": "VUS-PR",
     "pr_auc": "PR AUC",
     "roc_auc": "ROC AUC",

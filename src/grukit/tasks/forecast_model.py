@@ -20,7 +20,11 @@ from grukit.evaluation.adaptive import adaptive
 from grukit.evaluation.backtest import backtest, baselines, thinned
 from grukit.evaluation.baselines import FittedBaseline
 from grukit.evaluation.calibration import fit_stretch, stretched
+from grukit.evaluation.occurrence import OccurrenceBaselines, backtest_occurrence
+from grukit.nn.heads import in_units
 from grukit.results import Evaluation
+from grukit.results.distributions import Bernoulli, Calibrated, Distribution
+from grukit.tasks.forecast_families import Family
 from grukit.tasks.forecast_network import Network
 
 _BATCH = 1024
@@ -43,7 +47,9 @@ class ForecastModel:
         series_column: what the user calls it; None where the table was one series.
         trained_until: the last time of the training data.
         stretch: float64 [H, Q], or [N, H, Q] for N origins, calibrates the distance of each
-            quantile from the median.
+            quantile from the median; ones for counts and events.
+        family: of the distributions that it answers with.
+        occurrence: the baselines of events; None for any other target.
     """
 
     network: Network
@@ -57,9 +63,16 @@ class ForecastModel:
     series_column: str | None
     trained_until: np.datetime64
     stretch: np.ndarray
+    family: Family
+    occurrence: OccurrenceBaselines | None = None
 
     def calibrated(self, encoded: Encoded, origins: np.ndarray) -> ForecastModel:
-        """This model with intervals that cover as they should at `origins`, thinned."""
+        """This model with intervals that cover as they should at `origins`, thinned.
+
+        Those of counts and events stay as they are: stretched, they would not be whole numbers.
+        """
+        if not self.family.continuous:
+            return self
         origins = thinned(origins)
         truth = encoded.target[origins[:, None] + np.arange(self.shape.horizon)]
         factors = fit_stretch(truth, self.quantiles(encoded, origins), self.levels)
@@ -71,6 +84,8 @@ class ForecastModel:
         The scores of the earlier half are those of intervals calibrated on the later half, and the
         other way round, so that no coverage is right by construction.
         """
+        if not self.family.continuous:
+            return self, self.score(encoded, origins)
         times = encoded.times[origins]
         middle = np.sort(times)[len(times) // 2]
         early = times < middle
@@ -88,6 +103,23 @@ class ForecastModel:
 
     def quantiles(self, encoded: Encoded, origins: np.ndarray) -> np.ndarray:
         """float64 [N, H, Q] in units of the data; DataError if not finite."""
+        return self._finite_quantiles(self.distribution(encoded, origins))
+
+    def distribution(self, encoded: Encoded, origins: np.ndarray) -> Distribution:
+        """Calibrated, in units of the data, for each of [N, H]; DataError if not finite."""
+        raw = self._raw(encoded, origins)
+        if not self.family.continuous:
+            return raw
+        before = self._finite_quantiles(raw)
+        return Calibrated(raw, before, stretched(before, self.stretch, self.levels))
+
+    def probabilities(self, encoded: Encoded, origins: np.ndarray) -> np.ndarray:
+        """Of events, float64 [N, H]; DataError if not finite."""
+        events = self.distribution(encoded, origins)
+        assert isinstance(events, Bernoulli)
+        return events.probability
+
+    def _raw(self, encoded: Encoded, origins: np.ndarray) -> Distribution:
         windows = Windows(encoded, origins, self.shape)
         device = next(self.network.parameters()).device
         parts = []
@@ -96,9 +128,15 @@ class ForecastModel:
                 batch = windows.batch(indices)
                 inputs = (batch.past, batch.future, batch.static, batch.series)
                 scaled = self.network(*(part.to(device) for part in inputs)).cpu().double()
-                scaled = scaled + batch.base[..., None]
-                parts.append(batch.center[:, None, None] + batch.spread[:, None, None] * scaled)
-        values = stretched(torch.cat(parts).numpy(), self.stretch, self.levels)
+                spread = batch.spread[:, None]
+                base = batch.center[:, None] + spread * batch.base
+                parts.append(
+                    in_units(scaled, self.family.kinds, spread[..., None], base[..., None])
+                )
+        return self.family.answer(torch.cat(parts).numpy(), np.array(self.levels))
+
+    def _finite_quantiles(self, distribution: Distribution) -> np.ndarray:
+        values = distribution.quantile(self.levels)
         if not np.isfinite(values).all():
             raise DataError(
                 "the forecast must be finite, got values that are not: the data lies too far from "
@@ -113,8 +151,19 @@ class ForecastModel:
         forecast: Callable[[np.ndarray], np.ndarray] | None = None,
     ) -> Evaluation:
         """The model beside the baselines; `forecast` stands in for its own quantiles."""
+        if self.occurrence is not None:
+            return backtest_occurrence(
+                self._name,
+                encoded,
+                origins,
+                lambda at: self.probabilities(encoded, at),
+                self.occurrence,
+                self.shape.lookback,
+                self.shape.horizon,
+                self.season,
+            )
         return backtest(
-            f"grukit {self.network.cell.upper()}",
+            self._name,
             encoded,
             origins,
             forecast or (lambda at: self.quantiles(encoded, at)),
@@ -131,6 +180,10 @@ class ForecastModel:
         return adaptive(
             lambda at: self.quantiles(encoded, at), encoded, self.levels, self.shape.horizon
         )
+
+    @property
+    def _name(self) -> str:
+        return f"grukit {self.network.cell.upper()}"
 
     def to_folder(self) -> tuple[dict[str, Any], bytes]:
         """A config of JSON values, and safetensors."""
@@ -155,6 +208,12 @@ class ForecastModel:
             "series": list(self.context.ids),
             "scales": dict(self.scales),
         }
+        if self.occurrence is not None:
+            tensors["occurrence.persistence"] = torch.as_tensor(self.occurrence.persistence)
+            config["occurrence"] = {
+                "shares": dict(self.occurrence.shares),
+                "share": self.occurrence.share,
+            }
         return config, safetensors.torch.save(tensors)
 
     @classmethod
@@ -164,6 +223,7 @@ class ForecastModel:
         tensors: Mapping[str, Tensor],
         shape: WindowShape,
         levels: tuple[float, ...],
+        family: Family,
         new_network: Callable[[PanelEncoder], Network],
     ) -> ForecastModel:
         """The inverse of `to_folder`.
@@ -204,6 +264,13 @@ class ForecastModel:
             _check_shape(f"baseline.{rule.name}", (shape.horizon, len(levels)), values)
         stretch = tensors["stretch"].numpy()
         _check_shape("stretch", (shape.horizon, len(levels)), stretch)
+        occurrence = None
+        if "occurrence" in config:
+            persistence = tensors["occurrence.persistence"].numpy()
+            _check_shape("occurrence.persistence", (shape.horizon, 2), persistence)
+            shares = {name: float(share) for name, share in config["occurrence"]["shares"].items()}
+            share = float(config["occurrence"]["share"])
+            occurrence = OccurrenceBaselines(shares, share, persistence)
         return cls(
             network=network.eval(),
             encoder=encoder,
@@ -218,6 +285,8 @@ class ForecastModel:
             series_column=config["series_column"],
             trained_until=as_time(str(config["trained_until"]), "trained_until"),
             stretch=stretch,
+            family=family,
+            occurrence=occurrence,
         )
 
 

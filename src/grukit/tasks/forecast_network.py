@@ -34,6 +34,7 @@ def new_network(settings: Forecaster, encoder: PanelEncoder, shape: WindowShape)
         "cell": settings.cell,
         "series": len(encoder.scales),
         "series_embedding": int(settings.series_embedding),
+        "distribution": settings.distribution,
     }
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(int(settings.seed))

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import safetensors
 import safetensors.torch
-import torch
 
 from grukit.core.errors import DataError, Interrupted, ModelFolderError, ParameterError, must_be
 from grukit.core.model_folder import read_model_folder, write_model_folder
@@ -28,9 +27,11 @@ from grukit.data.windows import (
 )
 from grukit.evaluation.backtest import fit_baselines, series_scales, thinned
 from grukit.evaluation.leaks import LIMIT, Lead
+from grukit.evaluation.occurrence import fit_occurrence
 from grukit.results import Columns as AnswerColumns
 from grukit.results import Evaluation, Forecast, check_levels
 from grukit.tasks.base import Estimator
+from grukit.tasks.forecast_families import FAMILIES, Family
 from grukit.tasks.forecast_leaks import check_forecaster
 from grukit.tasks.forecast_model import ForecastModel
 from grukit.tasks.forecast_network import Network, new_network
@@ -49,7 +50,6 @@ from grukit.tasks.forecast_split import (
 from grukit.tasks.model_card import model_card
 from grukit.training.fit import FitConfig, FitResult, LossSum, fit
 from grukit.training.learning_rate import LearningRateSearch, find_learning_rate
-from grukit.training.losses import pinball_loss
 from grukit.training.progress import Stages
 
 if TYPE_CHECKING:
@@ -69,13 +69,14 @@ _RULES = {
     "levels": each(number(above=0, below=1), at_least=1),
     "network": one_of("auto", "steps", "segments"),
     "segment": optional(integer(at_least=1)),
+    "distribution": one_of(*FAMILIES),
     "cell": one_of("gru", "lstm", "rnn"),
     "hidden_size": integer(at_least=1),
     "num_layers": integer(at_least=1),
     "dropout": number(at_least=0, below=1),
     "series_embedding": integer(at_least=0),
     "scaling": one_of("series", "window"),
-    "differencing": integer(at_least=0),
+    "differencing": optional(integer(at_least=0)),
     "training": Rule(
         "None or a FitConfig", lambda value: value is None or isinstance(value, FitConfig)
     ),
@@ -122,6 +123,9 @@ class Forecaster(Estimator):
     network: "steps" reads the lookback step by step, "segments" a whole segment at a time (SegRNN);
         "auto" takes segments from a horizon of 96 steps on.
     segment: how many steps a segment has; by default one season.
+    distribution: what is learned at each step: "quantiles" of any shape; the parameters of a
+        "student_t", for heavy tails, of a "mixture" of three normals, for several peaks, or of a
+        "negative_binomial", for counts; or "bernoulli", the probability of a 1 among 0 and 1.
     cell: "gru", "lstm" or "rnn".
     hidden_size, num_layers, dropout: of the recurrent layers and the decoder that follows them.
     series_embedding: the size of a vector learned for each series, 0 for none: what the series have
@@ -131,7 +135,8 @@ class Forecaster(Estimator):
         wanders or grows is no surprise; "series" by those of the series in training, better where
         the level itself says something, as a temperature does.
     differencing: forecast the change from the last value of the same phase this many steps before:
-        1 for the last value, the season for the last season; 0 forecasts the value.
+        1 for the last value, the season for the last season; 0 forecasts the value. By default 1,
+        and for counts and events, which are never differenced, 0.
     training: how to train; an epoch draws a million windows where there are more, unless
         ``items_per_epoch`` says otherwise.
     seed: decides initial weights, batch order and dropout; the same seed gives the same model.
@@ -159,13 +164,14 @@ class Forecaster(Estimator):
         levels: Sequence[float] = LEVELS,
         network: str = "auto",
         segment: int | None = None,
+        distribution: str = "quantiles",
         cell: str = "gru",
         hidden_size: int = 64,
         num_layers: int = 1,
         dropout: float = 0.0,
         series_embedding: int = 0,
         scaling: str = "window",
-        differencing: int = 1,
+        differencing: int | None = None,
         training: FitConfig | None = None,
         seed: int = 0,
     ) -> None:
@@ -181,6 +187,7 @@ class Forecaster(Estimator):
         self.levels = levels
         self.network = network
         self.segment = segment
+        self.distribution = distribution
         self.cell = cell
         self.hidden_size = hidden_size
         self.num_layers = num_layers
@@ -311,13 +318,15 @@ class Forecaster(Estimator):
         horizon = model.shape.horizon
         extended = context.extended(horizon, encoder.encode_future(ahead, context, horizon))
         at = extended.offsets[1:] - horizon
+        distribution = model.distribution(extended, at)
         return Forecast(
             series=context.ids,
             times=extended.times[at[:, None] + np.arange(horizon)],
             levels=model.levels,
-            values=model.quantiles(extended, at),
+            values=distribution.quantile(model.levels),
             columns=AnswerColumns(series_column, self.time, self.target),
             report=report,
+            distribution=distribution,
         )
 
     def evaluate(
@@ -336,6 +345,9 @@ class Forecaster(Estimator):
         self._check_fitted()
         rules = {"stride": integer(at_least=1), "adaptive": flag()}
         check({"stride": stride, "adaptive": adaptive}, rules)
+        if adaptive and not self._family.continuous:
+            wanted = f"False with distribution={self.distribution!r}"
+            raise ParameterError(must_be("adaptive", wanted, adaptive))
         model = self._model
         if start is None:
             first = model.encoder.calendar.after(model.trained_until, 1)[0]
@@ -424,6 +436,7 @@ class Forecaster(Estimator):
                 safetensors.torch.load(folder.weights),
                 shape,
                 tuple(self.levels),
+                self._family,
                 lambda encoder: new_network(self, encoder, shape),
             )
             self._remember(model, folder.texts["README.md"])
@@ -451,6 +464,7 @@ class Forecaster(Estimator):
         panel = to_panel(data, self._columns, self.freq)
         if start is not None:
             check_same_freq(panel, start.encoder)
+        self._family.check_target(panel)
         season = panel.calendar.season
         cut, learned = panel.lengths, panel
         if validation is not None:
@@ -466,7 +480,7 @@ class Forecaster(Estimator):
             "series out)",
         )
         stage(f"encoding {len(panel.times):,} rows of {len(panel):,} series")
-        encoder = PanelEncoder.fit(learned) if start is None else start.encoder
+        encoder = PanelEncoder.fit(learned, self._family.unit) if start is None else start.encoder
         encoded = encoder.encode(panel, seen=np.maximum(cut, shape.lookback))
         learn = origins_within(encoded, shape, "training", to_row=cut)
         judge = None
@@ -497,6 +511,10 @@ class Forecaster(Estimator):
             series_column=panel.columns.series,
             trained_until=panel.times.max(),
             stretch=np.ones((self.horizon, len(self.levels))),
+            family=self._family,
+            occurrence=fit_occurrence(encoded, thinned(learn), cut, shape.lookback, shape.horizon)
+            if self.distribution == "bernoulli"
+            else None,
         )
         return _Job(model, panel, encoded, Windows(encoded, learn, shape), judge)
 
@@ -525,7 +543,9 @@ class Forecaster(Estimator):
     def _read(self, data: Any, target_required: bool = True) -> Panel:
         """A table on the frequency trained on."""
         freq = self._model.encoder.calendar.freq
-        return to_panel(data, self._columns, freq, target_required=target_required)
+        panel = to_panel(data, self._columns, freq, target_required=target_required)
+        self._family.check_target(panel)
+        return panel
 
     @property
     def _columns(self) -> Columns:
@@ -537,6 +557,10 @@ class Forecaster(Estimator):
             future=tuple(self.future_covariates),
             static=tuple(self.static_covariates),
         )
+
+    @property
+    def _family(self) -> Family:
+        return FAMILIES[self.distribution]
 
     def _check_params(self) -> None:
         check(vars(self), _RULES)
@@ -558,17 +582,22 @@ class Forecaster(Estimator):
         return json.loads(json.dumps({**self.get_params(), "training": training}, default=plain))
 
     def _shape(self, lookback: int) -> WindowShape:
-        if self.differencing > lookback:
-            wanted = f"at most the lookback, {lookback}"
-            raise ParameterError(must_be("differencing", wanted, self.differencing))
+        family, lag = self._family, self.differencing
+        if lag is None:
+            lag = 1 if family.continuous else 0
+        if lag > lookback:
+            raise ParameterError(must_be("differencing", f"at most the lookback, {lookback}", lag))
+        if lag and not family.continuous:
+            wanted = f"None or 0 with distribution={family.name!r}"
+            raise ParameterError(must_be("differencing", wanted, lag))
         return WindowShape(
             lookback=int(lookback),
             horizon=int(self.horizon),
-            scale_by_window=self.scaling == "window",
-            differencing=int(self.differencing),
+            scale_by_window=self.scaling == "window" and family.unit != "none",
+            differencing=int(lag),
+            unit=family.unit,
         )
 
     def _loss(self, network: Network, batch: WindowBatch) -> LossSum:
-        change = network(batch.past, batch.future, batch.static, batch.series)
-        levels = torch.tensor(self.levels, dtype=change.dtype, device=change.device)
-        return pinball_loss(change, batch.target - batch.base, levels, batch.observed)
+        parameters = network(batch.past, batch.future, batch.static, batch.series)
+        return self._family.batch_loss(parameters, batch, self.levels)

@@ -1,0 +1,18 @@
+"""A distribution other than quantiles, from training to a forecast, on the command line."""
+
+from __future__ import annotations
+
+import io
+
+import pandas as pd
+
+
+def test_events_are_trained_and_forecast(grukit, tmp_path):
+    table = pd.DataFrame({"ds": pd.date_range("2024-01-01", periods=240, freq="h")})
+    table["y"] = (table.ds.dt.hour < 6).astype(int)
+    table.to_csv(tmp_path / "rain.csv", index=False)
+    options = ("--distribution", "bernoulli", "--horizon", "6", "--lookback", "24", "--epochs", "1")
+    trained = grukit("train", "forecast", tmp_path / "rain.csv", "-o", tmp_path / "m", *options)
+    assert "climatology" in trained.out
+    predicted = grukit("predict", tmp_path / "m").out
+    assert list(pd.read_csv(io.StringIO(predicted))) == ["ds", "y", "probability"]
