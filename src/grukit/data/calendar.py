@@ -1,9 +1,9 @@
 """Regular time axes: counting steps, going on past the end, calendar features.
 
 Two kinds of frequency, and nothing else: a fixed step (``15min``, ``h``, ``D``), which is integer
-arithmetic on microseconds, and a rule that names days (``B``, ``W-SUN``, ``MS``, ``QE``), which is
-a position in the sorted list of those days. The time of day, and for fixed steps the phase, are
-those of each series' own first time.
+arithmetic on microseconds, and a rule that names days (``B``, ``W-SUN``, ``MS``, ``QE``, or the
+trading days of an exchange, ``NYSE``), which is a position in the sorted list of those days. The
+time of day, and for fixed steps the phase, are those of each series' own first time.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import numpy as np
 
 from grukit.core.errors import DataError, ParameterError, must_be
 from grukit.core.extras import require
+from grukit.data.exchange import EXCHANGES, trading_day
 
 SECOND = 1_000_000
 DAY = 86_400 * SECOND
@@ -29,7 +30,7 @@ FIRST_YEAR, LAST_YEAR = 1, 9999
 
 _WEEKDAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
-_WANTED = 'a pandas frequency such as "15min", "h", "D", "B", "W-SUN", "MS", "QE" or "YS"'
+_WANTED = 'a pandas frequency such as "15min", "h", "D", "B", "W-SUN", "MS", "QE", "YS" or "NYSE"'
 _WRITTEN_TIME = re.compile(r"\d{4}(-\d\d(-\d\d([T ]\d\d[\d:.]*)?)?)?")
 # How many of the days that a rule names make one natural period: a year, but a week for B.
 _DAYS_PER_PERIOD = {"B": 5, "C": 5, "W": 52, "SMS": 24, "SME": 24, "WOM": 12, "LWOM": 12}
@@ -339,6 +340,8 @@ def show_time(time: Any) -> str:
 def _offset(freq: str) -> Any:
     if not isinstance(freq, str) or not freq:
         raise ParameterError(must_be("freq", _WANTED, freq))
+    if freq in EXCHANGES:
+        return trading_day(freq)
     pandas = require("pandas")
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # aliases that pandas gives up, such as "M" and "H"
