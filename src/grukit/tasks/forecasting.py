@@ -31,6 +31,7 @@ from grukit.evaluation.occurrence import fit_occurrence
 from grukit.results import Columns as AnswerColumns
 from grukit.results import Evaluation, Forecast, check_levels
 from grukit.tasks.base import Estimator
+from grukit.tasks.forecast_backtest import backtest_frame
 from grukit.tasks.forecast_families import FAMILIES, Family
 from grukit.tasks.forecast_leaks import check_forecaster
 from grukit.tasks.forecast_model import ForecastModel
@@ -348,22 +349,26 @@ class Forecaster(Estimator):
         if adaptive and not self._family.continuous:
             wanted = f"False with distribution={self.distribution!r}"
             raise ParameterError(must_be("adaptive", wanted, adaptive))
+        encoded, at, report = self._past_origins(data, start, stride)
         model = self._model
-        if start is None:
-            first = model.encoder.calendar.after(model.trained_until, 1)[0]
-        else:
-            first = as_time(start, "start")
-        panel = self._read(data)
-        if panel.times.max() < first:
-            raise DataError(
-                f"the data must have rows at {show_time(first)} or later, got rows up to "
-                f"{show_time(panel.times.max())}; give later data, or an earlier start"
-            )
-        before = rows_before(panel, first)
-        encoded = model.encoder.encode(panel, seen=np.maximum(before, model.shape.lookback))
-        at = origins_within(encoded, model.shape, "evaluation", from_row=before, stride=stride)
         forecast = model.adaptive(encoded) if adaptive else None
-        return replace(model.score(encoded, at, forecast), report=str(panel.report))
+        return replace(model.score(encoded, at, forecast), report=report)
+
+    def backtest(
+        self, data: Any, *, start: Any = None, stride: int = 1, backend: str = "pandas"
+    ) -> Any:
+        """The forecasts that `evaluate` scores, as a long frame, to score them your own way.
+
+        A row for each origin and step: the series, ``origin`` (the last time known), the time
+        forecast, the truth (NaN where it is missing), and a column for each level (``q0.5``), or
+        ``probability`` of events. Takes and raises what `evaluate` does; `backend` is "pandas",
+        "polars" or "pyarrow".
+        """
+        self._check_fitted()
+        check({"stride": stride}, {"stride": integer(at_least=1)})
+        encoded, at, _ = self._past_origins(data, start, stride)
+        columns = AnswerColumns(self._model.series_column, self.time, self.target)
+        return backtest_frame(self._model, encoded, at, columns, backend)
 
     def check_leaks(self, data: Any, *, limit: float = LIMIT) -> tuple[Lead, ...]:
         """Raise LeakError if a forecast, or a past covariate, knows what comes after its origin.
@@ -539,6 +544,24 @@ class Forecaster(Estimator):
         self.network_ = model.network
         self.lookback_, self.season_ = model.shape.lookback, model.season
         self.trained_until_ = model.trained_until
+
+    def _past_origins(self, data: Any, start: Any, stride: int) -> tuple[Encoded, np.ndarray, str]:
+        """The series of a table, the origins with a truth after them, and what it lacked."""
+        model = self._model
+        if start is None:
+            first = model.encoder.calendar.after(model.trained_until, 1)[0]
+        else:
+            first = as_time(start, "start")
+        panel = self._read(data)
+        if panel.times.max() < first:
+            raise DataError(
+                f"the data must have rows at {show_time(first)} or later, got rows up to "
+                f"{show_time(panel.times.max())}; give later data, or an earlier start"
+            )
+        before = rows_before(panel, first)
+        encoded = model.encoder.encode(panel, seen=np.maximum(before, model.shape.lookback))
+        at = origins_within(encoded, model.shape, "evaluation", from_row=before, stride=stride)
+        return encoded, at, str(panel.report)
 
     def _read(self, data: Any, target_required: bool = True) -> Panel:
         """A table on the frequency trained on."""
