@@ -10,8 +10,14 @@ import pytest
 from grukit import Forecaster
 from grukit.core.errors import ParameterError
 from grukit.nn import GRU, LSTM, RNN
+from grukit.nn.gap_encoder import Gap, GapEncoder
 
-CELLS = {"gru": (GRU, "A GRU"), "lstm": (LSTM, "An LSTM"), "rnn": (RNN, "A plain RNN")}
+CELLS = {
+    "gru": (GRU, "A GRU"),
+    "lstm": (LSTM, "An LSTM"),
+    "rnn": (RNN, "A plain RNN"),
+    "gru_d": (GapEncoder, "A GRU-D"),
+}
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -19,7 +25,7 @@ def test_a_forecaster_of_each_cell(cell, frame, small, tmp_path):
     model = small(cell=cell).fit(frame)
     kind, name = CELLS[cell]
     assert type(model.network_.encoder) is kind
-    assert f"grukit {cell.upper()}" in model.validation_.table()
+    assert f"grukit {name.split()[-1]}" in model.validation_.table()
     model.save(tmp_path / "model")
     assert f"{name} with " in (tmp_path / "model" / "README.md").read_text()
     loaded = Forecaster.load(tmp_path / "model")
@@ -44,5 +50,28 @@ def test_a_model_of_before_there_were_cells_is_a_gru(fitted, tmp_path):
 
 
 def test_an_unknown_cell_is_refused(frame, small):
-    with pytest.raises(ParameterError, match="cell must be one of 'gru', 'lstm', 'rnn', got 'mgu'"):
+    with pytest.raises(
+        ParameterError, match="cell must be one of 'gru', 'lstm', 'rnn', 'gru_d', got"
+    ):
         small(cell="mgu").fit(frame)
+
+
+def test_gru_d_knows_the_gaps_of_the_target_and_of_every_covariate(rich_table, small):
+    table = rich_table.assign(rain=rich_table.wind, note=rich_table.kind.where(rich_table.y > 9))
+    table.loc[::3, "wind"] = np.nan
+    table.loc[::5, "promo"] = np.nan
+    model = small(
+        cell="gru_d", past_covariates=("note", "wind", "rain"), future_covariates=("promo",)
+    )
+    encoder = model.fit(table).network_.encoder
+    # Target, marker and change; two categories; wind and marker; rain; promo and marker; calendar.
+    assert encoder.gaps == (Gap(0, 1, 0), Gap(5, 6, 1), Gap(8, 9, 1))
+    assert len(encoder.columns) == model.network_.encoder.gru_d.input_size
+
+
+def test_gru_d_goes_by_steps_alone(frame, planted, small):
+    with pytest.raises(ParameterError, match="network must be 'auto' or 'steps' with cell='gru_d'"):
+        small(cell="gru_d", network="segments").fit(frame)
+    table = planted(count=1, length=300)
+    model = small(cell="gru_d", horizon=96, lookback=8, hidden_size=2).fit(table)
+    assert type(model.network_.encoder) is GapEncoder

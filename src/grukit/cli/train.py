@@ -116,8 +116,11 @@ def forecast(
         ),
     ] = "quantiles",
     cell: Annotated[
-        Literal["gru", "lstm", "rnn"],
-        option(metavar="CELL", help="What the network is made of: gru, lstm or rnn."),
+        Literal["gru", "lstm", "rnn", "gru_d"],
+        option(
+            metavar="CELL",
+            help="What the network is made of: gru, lstm, rnn, or gru_d where much is missing.",
+        ),
     ] = "gru",
     hidden_size: Annotated[
         int, option(min=1, metavar="UNITS", help="Units of each recurrent layer.")

@@ -4,6 +4,7 @@ from grukit.nn import convert, init
 from grukit.nn.bidirectional import Bidirectional
 from grukit.nn.cells import GRUCell, LSTMCell, RNNCell
 from grukit.nn.gru import GRU, GRUTrace
+from grukit.nn.gru_d import GRUD, GRUDCell, delays
 from grukit.nn.lstm import LSTM, LSTMTrace
 from grukit.nn.models import stack_models, unstack_models
 from grukit.nn.quantization import quantize
@@ -17,11 +18,13 @@ CELLS = (GRUCell, LSTMCell, RNNCell)
 __all__ = [
     "CELLS",
     "GRU",
+    "GRUD",
     "LAYERS",
     "LSTM",
     "RNN",
     "Bidirectional",
     "GRUCell",
+    "GRUDCell",
     "GRUTrace",
     "LSTMCell",
     "LSTMTrace",
@@ -29,6 +32,7 @@ __all__ = [
     "RNNTrace",
     "Stack",
     "convert",
+    "delays",
     "init",
     "quantize",
     "stack_models",

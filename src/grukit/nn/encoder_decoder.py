@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import dropout, gelu
 
+from grukit.nn.gap_encoder import Gap, GapEncoder
 from grukit.nn.gru import GRU
 from grukit.nn.heads import in_units, new_head
 from grukit.nn.lstm import LSTM
@@ -41,8 +42,9 @@ class DirectForecaster(nn.Module):
 
     past_size, known_size, static_size: columns of the three inputs.
     horizon: H, the steps answered for. levels: Q quantile levels, 0.5 among them.
-    cell: "gru", "lstm" or "rnn": what the encoder is made of.
+    cell: "gru", "lstm", "rnn" or "gru_d": what the encoder is made of.
     series, series_embedding: of how many series a vector of which size is learned, none by default.
+    gaps: the past's columns with gaps, for "gru_d".
     """
 
     step_scale: Tensor
@@ -61,14 +63,18 @@ class DirectForecaster(nn.Module):
         series: int = 0,
         series_embedding: int = 0,
         distribution: str = "quantiles",
+        gaps: Sequence[Gap] = (),
     ) -> None:
         super().__init__()
         self.dropout = dropout
         between = dropout if num_layers > 1 else 0.0
         self.cell = cell
-        self.encoder = ENCODERS[cell](
-            past_size, hidden_size, num_layers, batch_first=True, dropout=between
-        )
+        if cell == "gru_d":
+            self.encoder = GapEncoder(past_size, hidden_size, num_layers, dropout, gaps=gaps)
+        else:
+            self.encoder = ENCODERS[cell](
+                past_size, hidden_size, num_layers, batch_first=True, dropout=between
+            )
         self.of_state = nn.Linear(hidden_size + static_size + series_embedding, hidden_size)
         self.of_known = nn.Linear(known_size, hidden_size, bias=False) if known_size else None
         self.of_step = nn.Parameter(torch.randn(horizon, hidden_size) / hidden_size**0.5)

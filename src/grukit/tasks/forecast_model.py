@@ -183,7 +183,7 @@ class ForecastModel:
 
     @property
     def _name(self) -> str:
-        return f"grukit {self.network.cell.upper()}"
+        return f"grukit {self.network.cell.upper().replace('_', '-')}"
 
     def to_folder(self) -> tuple[dict[str, Any], bytes]:
         """A config of JSON values, and safetensors."""

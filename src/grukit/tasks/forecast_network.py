@@ -9,6 +9,7 @@ import torch
 from grukit.data.encoding import PanelEncoder
 from grukit.data.windows import WINDOW_COLUMNS, WINDOW_SCALE_COLUMNS, WindowShape
 from grukit.nn.encoder_decoder import DirectForecaster
+from grukit.nn.gap_encoder import Gap
 from grukit.nn.segments import SegmentForecaster
 
 if TYPE_CHECKING:
@@ -40,14 +41,24 @@ def new_network(settings: Forecaster, encoder: PanelEncoder, shape: WindowShape)
         torch.default_generator.manual_seed(int(settings.seed))
         if by_segments(settings):
             return SegmentForecaster(segment=_segment(settings, encoder, shape), **sizes)
-        return DirectForecaster(**sizes)
+        return DirectForecaster(**sizes, gaps=_gaps(encoder))
 
 
 def by_segments(settings: Forecaster) -> bool:
     """Whether the network goes by segments."""
     if settings.network == "auto":
-        return settings.horizon >= LONG_HORIZON
+        return settings.horizon >= LONG_HORIZON and settings.cell != "gru_d"
     return settings.network == "segments"
+
+
+def _gaps(encoder: PanelEncoder) -> list[Gap]:
+    """The target, and the numeric covariates that can be missing, among the past's columns."""
+    gaps, first = [Gap(0, 1, missing=0)], WINDOW_COLUMNS
+    for column in (*encoder.past, *encoder.future):
+        if column.can_be_missing and column.categories is None:
+            gaps.append(Gap(first, first + 1, missing=1))
+        first += column.width
+    return gaps
 
 
 def _segment(settings: Forecaster, encoder: PanelEncoder, shape: WindowShape) -> int:

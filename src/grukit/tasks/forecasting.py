@@ -71,7 +71,7 @@ _RULES = {
     "network": one_of("auto", "steps", "segments"),
     "segment": optional(integer(at_least=1)),
     "distribution": one_of(*FAMILIES),
-    "cell": one_of("gru", "lstm", "rnn"),
+    "cell": one_of("gru", "lstm", "rnn", "gru_d"),
     "hidden_size": integer(at_least=1),
     "num_layers": integer(at_least=1),
     "dropout": number(at_least=0, below=1),
@@ -127,7 +127,8 @@ class Forecaster(Estimator):
     distribution: what is learned at each step: "quantiles" of any shape; the parameters of a
         "student_t", for heavy tails, of a "mixture" of three normals, for several peaks, or of a
         "negative_binomial", for counts; or "bernoulli", the probability of a 1 among 0 and 1.
-    cell: "gru", "lstm" or "rnn".
+    cell: "gru", "lstm", "rnn", or "gru_d" (GRU-D) where much of the lookback is missing: what was
+        last observed fades towards the mean as time goes by. By steps only, and slower.
     hidden_size, num_layers, dropout: of the recurrent layers and the decoder that follows them.
     series_embedding: the size of a vector learned for each series, 0 for none: what the series have
         in common is learned together, and what one has alone by its vector. A series that training
@@ -589,6 +590,9 @@ class Forecaster(Estimator):
         check(vars(self), _RULES)
         if 0.5 not in check_levels(self.levels):
             raise ParameterError(must_be("levels", "a list with 0.5 in it", tuple(self.levels)))
+        if self.cell == "gru_d" and self.network == "segments":
+            wanted = "'auto' or 'steps' with cell='gru_d', whose gaps are those of steps"
+            raise ParameterError(must_be("network", wanted, self.network))
 
     @property
     def _fit_config(self) -> FitConfig:

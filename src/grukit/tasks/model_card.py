@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from grukit.tasks.forecast_refit import Refit
     from grukit.training.fit import FitResult
 
-_NAMES = {"gru": "A GRU", "lstm": "An LSTM", "rnn": "A plain RNN"}
+_NAMES = {"gru": "A GRU", "lstm": "An LSTM", "rnn": "A plain RNN", "gru_d": "A GRU-D"}
 
 
 def model_card(
