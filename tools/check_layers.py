@@ -33,6 +33,7 @@ TASKS = {"anomaly", "classification", "forecasting", "generation", "speech", "tr
 
 ONLY_IN = {
     "matplotlib": ("grukit.plots",),
+    "plotly": ("grukit.plots",),
     "keras": ("grukit.nn.convert.keras_layers",),
     "onnx": ("grukit.nn.convert.onnx_reader", "grukit.nn.convert.onnx_writer"),
     "typer": ("grukit.cli", "grukit.training.progress"),

@@ -292,6 +292,8 @@ def test_predict_draws(grukit, model, tmp_path):
     outcome = grukit("predict", model, "--plot", tmp_path / "forecast.png")
     assert outcome.code == 0
     assert (tmp_path / "forecast.png").read_bytes().startswith(b"\x89PNG")
+    assert grukit("predict", model, "--plot", tmp_path / "forecast.html").code == 0
+    assert "Plotly.newPlot" in (tmp_path / "forecast.html").read_text(encoding="utf-8")
     assert len(outcome.out.splitlines()) == 7
 
 
@@ -299,7 +301,7 @@ def test_predict_draws(grukit, model, tmp_path):
     ("arguments", "code", "message"),
     [
         (("-o", "x.xls"), 2, "x.xls must end in .csv or .parquet or .json"),
-        (("--plot", "x.gif"), 2, "x.gif must end in .png or .svg"),
+        (("--plot", "x.gif"), 2, "x.gif must end in .png or .svg or .html"),
         (("-o", "nowhere/x.csv"), 1, "the folder of the output must exist"),
         (("nowhere.csv",), 1, "The data file must exist"),
         (("--future", "nowhere.csv"), 1, "The data file must exist"),

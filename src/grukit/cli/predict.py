@@ -40,7 +40,10 @@ def predict(
     ] = None,
     plot: Annotated[
         Path | None,
-        option(metavar="FILE", help="Draw the forecast into a .png or .svg file."),
+        option(
+            metavar="FILE",
+            help="Draw the forecast into a .png or .svg file, or an interactive .html page.",
+        ),
     ] = None,
     json: Json = False,
     config: Config = None,
@@ -50,7 +53,9 @@ def predict(
     Prints CSV: series, time, the median under the name of the target, and each quantile.
     """
     check_output(output, (".csv", ".parquet", ".json"))
-    check_output(plot, (".png", ".svg"))
+    from grukit.plots.style import SUFFIXES
+
+    check_output(plot, SUFFIXES)
     from grukit.tasks.base import load_model
 
     estimator = load_model(model)

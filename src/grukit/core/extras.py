@@ -13,6 +13,7 @@ _EXTRA_OF = {
     "narwhals": "forecast",
     "onnx": "onnx",
     "pandas": "forecast",
+    "plotly": "plots",
     "pyarrow": "parquet",
     "scipy": "forecast",
     "tensorboard": "tensorboard",

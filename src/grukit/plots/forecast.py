@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from grukit.core.errors import ParameterError, must_be
 from grukit.core.extras import require
-from grukit.core.files import write_atomically
+from grukit.plots.pages import Page
+from grukit.plots.style import (
+    BLUE,
+    GREY,
+    INK,
+    MOST_ROWS,
+    VERMILLION,
+    add_legend,
+    draw_line,
+    dress,
+    left_out,
+    render,
+    save,
+)
 from grukit.results import Forecast, central_coverages
 
 if TYPE_CHECKING:
@@ -21,21 +33,23 @@ if TYPE_CHECKING:
     from grukit.data.encoding import Encoded
     from grukit.data.frames import Panel
 
-_MOST_ROWS = 6
 _HORIZONS_OF_HISTORY = 3
 _FEWEST_HISTORY_STEPS = 24
 
-_INK, _GREY, _PALE = "#222222", "#767676", "#e4e4e4"
-# Okabe & Ito's blue and vermillion, which every kind of colour blindness tells apart.
-_BLUE, _VERMILLION = "#0072B2", "#D55E00"
-_BANDS = (("#9ccbe6", 0.9), ("#d3e8f4", 0.8))
+BANDS = (("#9ccbe6", 0.9), ("#d3e8f4", 0.8))
 """Colour and depth of the inner and the outer band."""
 
-_DATES = {
-    "formats": ["%Y", "%b", "%d %b", "%H:%M", "%H:%M", "%S.%f"],
-    "zero_formats": ["", "%Y", "%d %b", "%d %b", "%H:%M", "%H:%M"],
-    "offset_formats": ["", "", "%Y", "%d %b %Y", "%d %b %Y", "%d %b %Y %H:%M"],
-}
+
+class Lines(NamedTuple):
+    """What is drawn of one series; [T] up to the origin, [H + 1] from it on."""
+
+    past: np.ndarray
+    observed: np.ndarray
+    times: np.ndarray
+    median: np.ndarray
+    intervals: dict[float, tuple[np.ndarray, np.ndarray]]
+    """Lower and upper end by coverage, narrowest first."""
+    truth: np.ndarray | None
 
 
 class ForecastDisplay:
@@ -119,13 +133,7 @@ class ForecastDisplay:
         Raises MissingExtra without matplotlib.
         """
         require("matplotlib")
-        names = self.forecast.series if series is None else series
-        names = (names,) if isinstance(names, str) else tuple(names)
-        for name in names:
-            if name not in self.forecast.series:
-                raise ParameterError(must_be("series", f"among {self.forecast.series}", name))
-        if not names:
-            raise ParameterError(must_be("series", "at least one name", names))
+        names = self._names(series)
         if ax is not None:
             if len(names) != 1:
                 raise ParameterError(must_be("series", "a single name to draw on ax", names))
@@ -135,22 +143,62 @@ class ForecastDisplay:
         return self._figure(names)
 
     def save(self, path: str | Path, series: str | Sequence[str] | None = None) -> None:
-        """Write the picture as .png or .svg, whole or not at all."""
-        kind = Path(path).suffix.lower()
-        if kind not in (".png", ".svg"):
-            raise ParameterError(must_be("path", "a file name ending in .png or .svg", str(path)))
-        write_atomically(path, self._render(kind[1:], series))
+        """Write a picture as .png or .svg, or an interactive page as .html, whole or not at all.
+
+        A page needs no network. Raises MissingExtra without matplotlib, or for a page plotly.
+        """
+        names = self._names(series)
+        save(path, lambda: self.plot(names), lambda: self._page(names))
 
     def _repr_png_(self) -> bytes:
-        return self._render("png")
+        return render(self.plot(), "png")
 
-    def _render(self, kind: str, series: str | Sequence[str] | None = None) -> bytes:
-        buffer = io.BytesIO()
-        self.plot(series).savefig(buffer, format=kind, dpi=160, facecolor="white")
-        return buffer.getvalue()
+    def _names(self, series: str | Sequence[str] | None) -> tuple[str, ...]:
+        names = self.forecast.series if series is None else series
+        names = (names,) if isinstance(names, str) else tuple(names)
+        for name in names:
+            if name not in self.forecast.series:
+                raise ParameterError(must_be("series", f"among {self.forecast.series}", name))
+        if not names:
+            raise ParameterError(must_be("series", "at least one name", names))
+        return names
+
+    @property
+    def _heading(self) -> str:
+        steps, target = self.forecast.times.shape[1], self.forecast.columns.target
+        return self.title or f"{steps}-step forecast of {target}"
+
+    @property
+    def _ylabel(self) -> str:
+        target = self.forecast.columns.target
+        return f"{target} ({self.unit})" if self.unit else target
+
+    def _lines(self, name: str) -> Lines:
+        """What is drawn of a series; the forecast begins at its origin."""
+        row = self.forecast.series.index(name)
+        kept = max(_HORIZONS_OF_HISTORY * self.forecast.times.shape[1], _FEWEST_HISTORY_STEPS)
+        past = np.asarray(self.history[name][0], "datetime64[us]")[-kept:]
+        observed = np.asarray(self.history[name][1], np.float64)[-kept:]
+
+        def from_origin(values: np.ndarray) -> np.ndarray:
+            return np.append(observed[-1], values[row])
+
+        coverages = central_coverages(self.forecast.levels)[-2:]
+        intervals = {}
+        for coverage in coverages:
+            lower, upper = self.forecast.interval(coverage)
+            intervals[coverage] = (from_origin(lower), from_origin(upper))
+        return Lines(
+            past,
+            observed,
+            np.append(past[-1], self.forecast.times[row]),
+            from_origin(self.forecast.median),
+            intervals,
+            None if self.truth is None else from_origin(self.truth),
+        )
 
     def _figure(self, names: tuple[str, ...]) -> Figure:
-        shown = names[:_MOST_ROWS]
+        shown = names[:MOST_ROWS]
         height = 3.9 if len(shown) == 1 else 1.0 + 2.1 * len(shown)
         figure = require("matplotlib.figure").Figure((9.0, height), layout="constrained")
         rows = figure.subplots(len(shown), sharex=True, squeeze=False)[:, 0]
@@ -158,88 +206,48 @@ class ForecastDisplay:
             self._draw(row, name)
             row.label_outer()
         figure.align_ylabels(rows)
-        target = self.forecast.columns.target
-        handles, labels = rows[0].get_legend_handles_labels()
-        legend = figure.legend(
-            handles,
-            labels,
-            title=self.title or f"{self.forecast.times.shape[1]}-step forecast of {target}",
-            title_fontproperties={"size": 13, "weight": "bold"},
-            loc="outside upper left",
-            alignment="left",
-            ncols=len(labels),
-            frameon=False,
-            fontsize=9,
-            labelcolor=_INK,
-            columnspacing=1.6,
-        )
-        legend.get_title().set_color(_INK)
-        if left_out := len(names) - len(shown):
-            figure.supxlabel(
-                f"{len(shown)} of {len(names)} series shown, {left_out} left out",
-                fontsize=9,
-                color=_GREY,
-            )
+        add_legend(figure, self._heading, *rows[0].get_legend_handles_labels())
+        if words := left_out(len(shown), len(names), "series"):
+            figure.supxlabel(words, fontsize=9, color=GREY)
         return figure
 
     def _draw(self, ax: Axes, name: str) -> None:
-        row = self.forecast.series.index(name)
-        steps = self.forecast.times.shape[1]
-        kept = max(_HORIZONS_OF_HISTORY * steps, _FEWEST_HISTORY_STEPS)
-        past = np.asarray(self.history[name][0], "datetime64[us]")[-kept:]
-        observed = np.asarray(self.history[name][1], np.float64)[-kept:]
-        origin, now = past[-1], observed[-1]
-        times = np.append(origin, self.forecast.times[row])
-
-        def from_origin(values: np.ndarray) -> np.ndarray:
-            return np.append(now, values[row])
-
-        _line(ax, past, observed, color=_INK, linewidth=1.3, label="history")
-        median = from_origin(self.forecast.median)
-        _line(ax, times, median, color=_BLUE, linewidth=2.2, label="median forecast")
-        coverages = central_coverages(self.forecast.levels)[-2:]
-        for coverage, (colour, depth) in zip(coverages, _BANDS, strict=False):
-            lower, upper = map(from_origin, self.forecast.interval(coverage))
+        lines = self._lines(name)
+        draw_line(ax, lines.past, lines.observed, color=INK, linewidth=1.3, label="history")
+        draw_line(ax, lines.times, lines.median, color=BLUE, linewidth=2.2, label="median forecast")
+        for (coverage, ends), (colour, depth) in zip(lines.intervals.items(), BANDS, strict=False):
             ax.fill_between(
-                times,
-                lower,
-                upper,
+                lines.times,
+                *ends,
                 color=colour,
                 linewidth=0.8,
                 zorder=depth,
                 label=f"{100 * coverage:g} % interval",
             )
-        if self.truth is not None:
-            truth = from_origin(self.truth)
-            _line(ax, times, truth, color=_VERMILLION, linewidth=1.3, label="truth")
-        ax.axvline(origin, color=_GREY, linewidth=1, linestyle=(0, (2, 2)), label="origin")
-        self._dress(ax, name)
-
-    def _dress(self, ax: Axes, name: str) -> None:
-        dates = require("matplotlib.dates")
-        locator = dates.AutoDateLocator(minticks=4, maxticks=9)
-        ax.xaxis.set_major_locator(locator)
-        ax.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator, **_DATES))
-        ax.margins(x=0.01)
+        if lines.truth is not None:
+            draw_line(ax, lines.times, lines.truth, color=VERMILLION, linewidth=1.3, label="truth")
+        ax.axvline(lines.past[-1], color=GREY, linewidth=1, linestyle=(0, (2, 2)), label="origin")
         columns = self.forecast.columns
-        ax.set_xlabel(columns.time, color=_INK)
-        ax.set_ylabel(
-            f"{columns.target} ({self.unit})" if self.unit else columns.target, color=_INK
+        dress(ax, columns.time, self._ylabel, None if columns.series is None else name)
+
+    def _page(self, names: tuple[str, ...]) -> str:
+        shown, columns = names[:MOST_ROWS], self.forecast.columns
+        page = Page(
+            [self._ylabel] * len(shown),
+            None if columns.series is None else shown,
+            self._heading,
+            columns.time,
+            left_out(len(shown), len(names), "series"),
         )
-        if columns.series is not None:
-            ax.set_title(name, loc="left", fontsize=10, color=_INK)
-        ax.set_axisbelow(True)
-        ax.grid(axis="y", color=_PALE, linewidth=0.8)
-        ax.spines[["top", "right", "left"]].set_visible(False)
-        ax.spines["bottom"].set_color(_GREY)
-        ax.tick_params(color=_GREY, labelcolor=_INK, labelsize=9)
-        ax.tick_params(axis="y", length=0)
-
-
-def _line(ax: Axes, times: np.ndarray, values: np.ndarray, **style) -> None:
-    """A line that breaks at missing values; a value between two of them is a dot."""
-    missing = np.concatenate([[True], np.isnan(values), [True]])
-    alone = missing[:-2] & ~missing[1:-1] & missing[2:]
-    if alone.any():
-        style |= {"marker": ".", "markevery": alone}
-    ax.plot(times, values, **style)  # pyright: ignore[reportArgumentType]
+        for row, name in enumerate(shown, start=1):
+            lines = self._lines(name)
+            for (coverage, ends), (colour, _) in reversed(
+                [*zip(lines.intervals.items(), BANDS, strict=False)]
+            ):
+                page.band(row, lines.times, *ends, f"{100 * coverage:g} % interval", colour)
+            page.line(row, lines.past, lines.observed, "history", INK)
+            page.line(row, lines.times, lines.median, "median forecast", BLUE, width=2.2)
+            if lines.truth is not None:
+                page.line(row, lines.times, lines.truth, "truth", VERMILLION)
+            page.upright(row, lines.past[-1])
+        return page.to_html()
