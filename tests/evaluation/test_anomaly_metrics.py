@@ -26,11 +26,14 @@ LABELS = flags(20, 5, 6, 7, 12, 13, 18)
         ((5, 12, 18), (3, 3, 0, 0)),
         ((7, 13), (3, 2, 0, 3)),
         ((5, 6, 7), (3, 1, 0, 0)),
+        # The windows have two rows in the mean, so has a false alarm.
         ((0, 1, 3), (3, 0, 2, 0)),
-        ((4, 5), (3, 1, 0, 0)),  # a run that reaches into a window is no false alarm
+        ((0, 1, 2), (3, 0, 2, 0)),
+        ((4, 5), (3, 1, 1, 0)),
         ((7, 8, 9), (3, 1, 0, 2)),
+        ((7, 8, 9, 10), (3, 1, 1, 2)),
         ((8, 9), (3, 0, 1, 0)),
-        (range(20), (3, 3, 0, 0)),
+        (range(20), (3, 3, 5, 0)),
     ],
 )
 def test_counts_by_hand(alarms, expected):
@@ -68,6 +71,16 @@ def test_events_of_several_series_are_counted_together():
     each = [score("", [own], [np.arange(20.0)], [own], 4).metrics for own in (LABELS, other)]
     for name in ("vus_pr", "pr_auc", "roc_auc"):
         assert found[name] == pytest.approx(np.mean([metrics[name] for metrics in each]))
+
+
+def test_no_threshold_makes_random_scores_look_good():
+    """Nor does an alarm in every row."""
+    labels = flags(
+        5000, *(row for first in range(100, 5000, 500) for row in range(first, first + 50))
+    )
+    scores = np.random.default_rng(0).random(5000)
+    for level in (0.0, 0.1, 0.5, 0.9, 0.99, 0.999):
+        assert count_events(labels, scores >= level).f1 < 0.3
 
 
 def test_unknown_scores_rank_lowest():

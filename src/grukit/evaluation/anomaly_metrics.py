@@ -23,9 +23,9 @@ from grukit.results import AnomalyEvaluation, AnomalyReport, Score, runs
 class EventCounts(NamedTuple):
     """What alarms did, event by event.
 
-    events: labelled windows. detected: those with an alarm in them. false_alarms: runs of alarms
-    that touch no window. rows_late: rows from the first row of each detected window to the first
-    alarm in it, all together.
+    events: labelled windows. detected: those with an alarm in them. false_alarms: stretches with
+    alarms outside of windows. rows_late: rows from the first row of each detected window to the
+    first alarm in it, all together.
     """
 
     events: int
@@ -55,8 +55,12 @@ class EventCounts(NamedTuple):
         return self.rows_late / self.detected if self.detected else float("nan")
 
 
-def count_events(labels: np.ndarray, alarms: np.ndarray) -> EventCounts:
+def count_events(labels: np.ndarray, alarms: np.ndarray, span: int | None = None) -> EventCounts:
     """Compare alarms, bool [T], with labels, bool [T].
+
+    A false alarm stands for `span` rows, by default the mean length of the windows: further alarms
+    in them are the same one, and a detector that is always in alarm has as many false alarms as
+    there is room for events. In as many rows after a detected window alarms are still its own.
 
     >>> labels = np.array([0, 0, 1, 1, 1, 0, 0, 0, 1, 1])
     >>> alarms = np.array([1, 0, 0, 1, 1, 0, 1, 1, 0, 0])
@@ -70,10 +74,21 @@ def count_events(labels: np.ndarray, alarms: np.ndarray) -> EventCounts:
     if alarms.shape != labels.shape:
         raise ParameterError(must_be("alarms", f"of shape {labels.shape}", alarms.shape))
     events = runs(labels)
-    inside = [alarms[first : last + 1] for first, last in events]
-    late = [int(np.argmax(rows)) for rows in inside if rows.any()]
-    false = sum(not labels[first : last + 1].any() for first, last in runs(alarms))
+    span = _mean_length([labels]) if span is None else span
+    outside, late = alarms & ~labels, []
+    for first, last in events:
+        inside = alarms[first : last + 1]
+        if inside.any():
+            late.append(int(np.argmax(inside)))
+            outside[last + 1 : last + 1 + span] = False
+    false = int(Quiet(span - 1).update_many(outside).sum())
     return EventCounts(len(events), len(late), false, sum(late))
+
+
+def _mean_length(labels: Sequence[np.ndarray]) -> int:
+    """Of the events of all series, at least 1."""
+    rows, events = sum(own.sum() for own in labels), sum(len(runs(own)) for own in labels)
+    return max(round(rows / events), 1) if events else 1
 
 
 def score(
@@ -94,11 +109,13 @@ def score(
     """
     if not len(labels) == len(scores) == len(alarms):
         raise ParameterError(must_be("scores and alarms", f"of {len(labels)} series", len(scores)))
-    each = [count_events(*series) for series in zip(labels, alarms, strict=True)]
+    labels = [check_flags("labels", own) for own in labels]
+    span = _mean_length(labels)
+    each = [count_events(*series, span) for series in zip(labels, alarms, strict=True)]
     counts = EventCounts(*map(sum, zip(*each, strict=True)))
     ranks = []
     for own, of_rows in zip(labels, scores, strict=True):
-        own, ranked = check_flags("labels", own), np.where(np.isnan(of_rows), -np.inf, of_rows)
+        ranked = np.where(np.isnan(of_rows), -np.inf, of_rows)
         if own.any() and not own.all():
             ranks.append(
                 (volume(own, ranked, buffer).pr, pr_auc(own, ranked), roc_auc(own, ranked))
