@@ -16,3 +16,9 @@ def test_events_are_trained_and_forecast(grukit, tmp_path):
     assert "climatology" in trained.out
     predicted = grukit("predict", tmp_path / "m").out
     assert list(pd.read_csv(io.StringIO(predicted))) == ["ds", "y", "probability"]
+    paths = pd.read_csv(io.StringIO(grukit("predict", tmp_path / "m", "--paths", "3").out))
+    assert list(paths) == ["path", "ds", "y"]
+    assert len(paths) == 3 * 6
+    drawn = grukit("predict", tmp_path / "m", "--paths", "3", "--plot", tmp_path / "picture.png")
+    assert drawn.code == 2
+    assert "--plot draws quantiles, not --paths" in drawn.err

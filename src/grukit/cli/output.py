@@ -14,7 +14,7 @@ from grukit.core.files import write_atomically
 from grukit.core.model_folder import check_replaceable
 
 if TYPE_CHECKING:
-    from grukit.results import Evaluation, Forecast
+    from grukit.results import Evaluation, Forecast, SamplePaths
 
 
 def say(words: str) -> None:
@@ -78,7 +78,7 @@ def check_model_output(path: Path, overwrite: bool) -> None:
     check_replaceable(path)
 
 
-def write_forecast(forecast: Forecast, path: Path) -> None:
+def write_forecast(forecast: Forecast | SamplePaths, path: Path) -> None:
     """Write a forecast as CSV, Parquet or JSON, as its suffix says, whole or not at all."""
     if path.suffix == ".json":
         content = json.dumps(forecast.to_dict(), indent=2, allow_nan=False) + "\n"

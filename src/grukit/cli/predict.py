@@ -45,13 +45,25 @@ def predict(
             help="Draw the forecast into a .png or .svg file, or an interactive .html page.",
         ),
     ] = None,
+    paths: Annotated[
+        int | None,
+        option(
+            min=1,
+            metavar="COUNT",
+            help="Simulate so many possible futures of each series, whose steps belong together, "
+            "in the place of quantiles.",
+        ),
+    ] = None,
     json: Json = False,
     config: Config = None,
 ) -> None:
     """Forecast past the end of the data.
 
-    Prints CSV: series, time, the median under the name of the target, and each quantile.
+    Prints CSV: series, time, the median under the name of the target, and each quantile; of
+    simulated paths the number of the path.
     """
+    if paths and plot:
+        raise typer.BadParameter("--plot draws quantiles, not --paths: give one of them")
     check_output(output, (".csv", ".parquet", ".json"))
     from grukit.plots.style import SUFFIXES
 
@@ -60,7 +72,10 @@ def predict(
 
     estimator = load_model(model)
     known = None if data is None else read_data(data)
-    forecast = estimator.predict(known, future)
+    if paths:
+        forecast = estimator.simulate(known, future, paths=paths)
+    else:
+        forecast = estimator.predict(known, future)
     if forecast.report:
         say(f"data: {forecast.report}")
     if output:

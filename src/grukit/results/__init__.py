@@ -4,6 +4,7 @@ from grukit.results.anomaly import AnomalyEvaluation, AnomalyEvent, AnomalyRepor
 from grukit.results.evaluation import Evaluation
 from grukit.results.forecast import Columns, Forecast
 from grukit.results.levels import central_coverages, check_levels, level_index
+from grukit.results.sample_paths import SamplePaths
 from grukit.results.scores import Score
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "Columns",
     "Evaluation",
     "Forecast",
+    "SamplePaths",
     "Score",
     "central_coverages",
     "check_levels",

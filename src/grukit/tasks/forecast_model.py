@@ -11,7 +11,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from grukit.core.errors import DataError, must_be
+from grukit.core.errors import DataError, ParameterError, must_be
 from grukit.core.rules import check, optional, text
 from grukit.data.calendar import as_time
 from grukit.data.encoding import Encoded, PanelEncoder
@@ -20,6 +20,7 @@ from grukit.evaluation.adaptive import adaptive
 from grukit.evaluation.backtest import backtest, baselines, thinned
 from grukit.evaluation.baselines import FittedBaseline
 from grukit.evaluation.calibration import fit_stretch, stretched
+from grukit.evaluation.copula import draw_levels, fit_copula
 from grukit.evaluation.occurrence import OccurrenceBaselines, backtest_occurrence
 from grukit.nn.heads import in_units
 from grukit.results import Evaluation
@@ -50,6 +51,7 @@ class ForecastModel:
             quantile from the median; ones for counts and events.
         family: of the distributions that it answers with.
         occurrence: the baselines of events; None for any other target.
+        copula: float64 [H, H], how the steps hang together; None where no windows were held out.
     """
 
     network: Network
@@ -65,6 +67,7 @@ class ForecastModel:
     stretch: np.ndarray
     family: Family
     occurrence: OccurrenceBaselines | None = None
+    copula: np.ndarray | None = None
 
     def calibrated(self, encoded: Encoded, origins: np.ndarray) -> ForecastModel:
         """This model with intervals that cover as they should at `origins`, thinned.
@@ -79,13 +82,13 @@ class ForecastModel:
         return replace(self, stretch=self.stretch * factors)
 
     def validated(self, encoded: Encoded, origins: np.ndarray) -> tuple[ForecastModel, Evaluation]:
-        """This model calibrated at `origins`, and its scores there.
+        """This model calibrated at `origins`, with its copula, and its scores there.
 
         The scores of the earlier half are those of intervals calibrated on the later half, and the
         other way round, so that no coverage is right by construction.
         """
         if not self.family.continuous:
-            return self, self.score(encoded, origins)
+            return self._joined(encoded, origins), self.score(encoded, origins)
         times = encoded.times[origins]
         middle = np.sort(times)[len(times) // 2]
         early = times < middle
@@ -99,18 +102,42 @@ class ForecastModel:
             stretch = np.where(early, of_early.stretch, of_late.stretch)
             return replace(self, stretch=stretch).quantiles(encoded, at)
 
-        return self.calibrated(encoded, origins), self.score(encoded, origins, forecast)
+        model = self.calibrated(encoded, origins)._joined(encoded, origins)
+        return model, self.score(encoded, origins, forecast)
+
+    def _joined(self, encoded: Encoded, origins: np.ndarray) -> ForecastModel:
+        """This model with the copula of what happened at `origins`, thinned."""
+        origins = thinned(origins)
+        truth = encoded.target[origins[:, None] + np.arange(self.shape.horizon)][..., None]
+        known = self.distribution(encoded, origins)
+        probability = known.cdf(truth)
+        if not self.family.continuous:
+            share = np.random.default_rng(0).random(truth.shape)
+            probability -= share * (probability - known.cdf(truth - 1))
+        return replace(self, copula=fit_copula(probability[..., 0]))
+
+    def paths(self, encoded: Encoded, origins: np.ndarray, count: int, seed: int) -> np.ndarray:
+        """Sample paths, float64 [N, M, H] in units of the data; ParameterError without a copula."""
+        if self.copula is None:
+            raise ParameterError(
+                "simulate needs a model whose validation windows told how steps hang together, got "
+                "one without: fit it with validation, to the end"
+            )
+        random = np.random.default_rng(seed)
+        levels = draw_levels(self.copula, len(origins), count, random)
+        values = self.distribution(encoded, origins).quantile(levels.swapaxes(1, 2))
+        return values.swapaxes(1, 2)
 
     def quantiles(self, encoded: Encoded, origins: np.ndarray) -> np.ndarray:
         """float64 [N, H, Q] in units of the data; DataError if not finite."""
-        return self._finite_quantiles(self.distribution(encoded, origins))
+        return self.distribution(encoded, origins).quantile(self.levels)
 
     def distribution(self, encoded: Encoded, origins: np.ndarray) -> Distribution:
         """Calibrated, in units of the data, for each of [N, H]; DataError if not finite."""
         raw = self._raw(encoded, origins)
         if not self.family.continuous:
             return raw
-        before = self._finite_quantiles(raw)
+        before = raw.quantile(self.levels)
         return Calibrated(raw, before, stretched(before, self.stretch, self.levels))
 
     def probabilities(self, encoded: Encoded, origins: np.ndarray) -> np.ndarray:
@@ -133,16 +160,13 @@ class ForecastModel:
                 parts.append(
                     in_units(scaled, self.family.kinds, spread[..., None], base[..., None])
                 )
-        return self.family.answer(torch.cat(parts).numpy(), np.array(self.levels))
-
-    def _finite_quantiles(self, distribution: Distribution) -> np.ndarray:
-        values = distribution.quantile(self.levels)
-        if not np.isfinite(values).all():
+        parameters = torch.cat(parts).numpy()
+        if not np.isfinite(parameters).all():
             raise DataError(
                 "the forecast must be finite, got values that are not: the data lies too far from "
                 "what was trained on; check its units, or train on data like it"
             )
-        return values
+        return self.family.answer(parameters, np.array(self.levels))
 
     def score(
         self,
@@ -199,6 +223,8 @@ class ForecastModel:
         for fitted in self.baselines:
             tensors[f"baseline.{fitted.name}"] = torch.as_tensor(fitted.residuals)
         tensors["stretch"] = torch.as_tensor(self.stretch)
+        if self.copula is not None:
+            tensors["copula"] = torch.as_tensor(self.copula)
         config = {
             "encoder": self.encoder.to_config(),
             "lookback": self.shape.lookback,
@@ -271,6 +297,11 @@ class ForecastModel:
             shares = {name: float(share) for name, share in config["occurrence"]["shares"].items()}
             share = float(config["occurrence"]["share"])
             occurrence = OccurrenceBaselines(shares, share, persistence)
+        copula = None
+        if "copula" in tensors:
+            copula = tensors["copula"].numpy()
+            _check_shape("copula", (shape.horizon, shape.horizon), copula)
+            np.linalg.cholesky(copula)  # LinAlgError, a ValueError, unless positive definite
         return cls(
             network=network.eval(),
             encoder=encoder,
@@ -287,6 +318,7 @@ class ForecastModel:
             stretch=stretch,
             family=family,
             occurrence=occurrence,
+            copula=copula,
         )
 
 

@@ -29,7 +29,7 @@ from grukit.evaluation.backtest import fit_baselines, series_scales, thinned
 from grukit.evaluation.leaks import LIMIT, Lead
 from grukit.evaluation.occurrence import fit_occurrence
 from grukit.results import Columns as AnswerColumns
-from grukit.results import Evaluation, Forecast, check_levels
+from grukit.results import Evaluation, Forecast, SamplePaths, check_levels
 from grukit.tasks.base import Estimator
 from grukit.tasks.forecast_backtest import backtest_frame
 from grukit.tasks.forecast_families import FAMILIES, Family
@@ -306,6 +306,36 @@ class Forecaster(Estimator):
         or a known-future covariate is missing.
         """
         self._check_fitted()
+        encoded, at, about = self._ahead(data, future)
+        distribution = self._model.distribution(encoded, at)
+        levels = self._model.levels
+        values = distribution.quantile(levels)
+        return Forecast(levels=levels, values=values, distribution=distribution, **about)
+
+    def simulate(
+        self, data: Any = None, future: Any = None, *, paths: int = 100, seed: int | None = None
+    ) -> SamplePaths:
+        """Possible futures of the `horizon` steps after the data, whose steps belong together.
+
+        At each step they have the distribution that `predict` forecasts; how steps move together is
+        learned from the validation windows: see `grukit.evaluation.copula`.
+
+        data, future: as for `predict`, which says what is raised.
+        paths: how many for each series.
+        seed: of the paths; by default the model's own.
+
+        Raises ParameterError for a model that was fitted without validation.
+        """
+        self._check_fitted()
+        rules = {"paths": integer(at_least=1), "seed": optional(_RULES["seed"])}
+        check({"paths": paths, "seed": seed}, rules)
+        encoded, at, about = self._ahead(data, future)
+        values = self._model.paths(encoded, at, paths, self.seed if seed is None else seed)
+        return SamplePaths(values=values, **about)
+
+    def _ahead(self, data: Any, future: Any) -> tuple[Encoded, np.ndarray, dict[str, Any]]:
+        """The end of each series with the horizon after it, its origin there [S], and what an
+        answer says beside its values."""
         model, encoder = self._model, self._model.encoder
         context, series_column, report = model.context, model.series_column, ""
         if data is not None:
@@ -320,16 +350,13 @@ class Forecaster(Estimator):
         horizon = model.shape.horizon
         extended = context.extended(horizon, encoder.encode_future(ahead, context, horizon))
         at = extended.offsets[1:] - horizon
-        distribution = model.distribution(extended, at)
-        return Forecast(
-            series=context.ids,
-            times=extended.times[at[:, None] + np.arange(horizon)],
-            levels=model.levels,
-            values=distribution.quantile(model.levels),
-            columns=AnswerColumns(series_column, self.time, self.target),
-            report=report,
-            distribution=distribution,
-        )
+        about = {
+            "series": context.ids,
+            "times": extended.times[at[:, None] + np.arange(horizon)],
+            "columns": AnswerColumns(series_column, self.time, self.target),
+            "report": report,
+        }
+        return extended, at, about
 
     def evaluate(
         self, data: Any, *, start: Any = None, stride: int = 1, adaptive: bool = False
