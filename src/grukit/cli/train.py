@@ -139,6 +139,14 @@ def forecast(
             help="The size of a vector learned for each series, for what it has alone; 0 for none.",
         ),
     ] = 0,
+    ensemble: Annotated[
+        int,
+        option(
+            min=1,
+            metavar="MEMBERS",
+            help="Train so many networks at once and average their quantiles.",
+        ),
+    ] = 1,
     scaling: Annotated[
         Literal["series", "window"],
         option(
@@ -256,6 +264,7 @@ def forecast(
         num_layers=num_layers,
         dropout=dropout,
         series_embedding=series_embedding,
+        ensemble=ensemble,
         scaling=scaling,
         differencing=differencing,
         training=FitConfig(

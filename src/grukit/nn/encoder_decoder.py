@@ -11,6 +11,7 @@ from torch.nn.functional import dropout, gelu
 from grukit.nn.gap_encoder import Gap, GapEncoder
 from grukit.nn.gru import GRU
 from grukit.nn.heads import in_units, new_head
+from grukit.nn.linear import Linear, models_axis
 from grukit.nn.lstm import LSTM
 from grukit.nn.rnn import RNN
 from grukit.nn.series_embedding import SeriesEmbedding
@@ -45,6 +46,8 @@ class DirectForecaster(nn.Module):
     cell: "gru", "lstm", "rnn" or "gru_d": what the encoder is made of.
     series, series_embedding: of how many series a vector of which size is learned, none by default.
     gaps: the past's columns with gaps, for "gru_d".
+    models: K; then every parameter has a leading axis, and K models answer, [K, B, H, P]; not for
+        "gru_d".
     """
 
     step_scale: Tensor
@@ -64,8 +67,10 @@ class DirectForecaster(nn.Module):
         series_embedding: int = 0,
         distribution: str = "quantiles",
         gaps: Sequence[Gap] = (),
+        models: int | None = None,
     ) -> None:
         super().__init__()
+        self.models = models
         self.dropout = dropout
         between = dropout if num_layers > 1 else 0.0
         self.cell = cell
@@ -73,14 +78,24 @@ class DirectForecaster(nn.Module):
             self.encoder = GapEncoder(past_size, hidden_size, num_layers, dropout, gaps=gaps)
         else:
             self.encoder = ENCODERS[cell](
-                past_size, hidden_size, num_layers, batch_first=True, dropout=between
+                past_size,
+                hidden_size,
+                num_layers,
+                batch_first=True,
+                dropout=between,
+                models=models,
             )
-        self.of_state = nn.Linear(hidden_size + static_size + series_embedding, hidden_size)
-        self.of_known = nn.Linear(known_size, hidden_size, bias=False) if known_size else None
-        self.of_step = nn.Parameter(torch.randn(horizon, hidden_size) / hidden_size**0.5)
-        self.mix = nn.Linear(hidden_size, hidden_size)
-        self.head = new_head(distribution, hidden_size, levels)
-        self.of_series = SeriesEmbedding(series, series_embedding) if series_embedding else None
+        about_window = hidden_size + static_size + series_embedding
+        self.of_state = Linear(about_window, hidden_size, models=models)
+        self.of_known = self.of_series = None
+        if known_size:
+            self.of_known = Linear(known_size, hidden_size, bias=False, models=models)
+        of_step = torch.randn(*models_axis(models), horizon, hidden_size)
+        self.of_step = nn.Parameter(of_step / hidden_size**0.5)
+        self.mix = Linear(hidden_size, hidden_size, models=models)
+        self.head = new_head(distribution, hidden_size, levels, models)
+        if series_embedding:
+            self.of_series = SeriesEmbedding(series, series_embedding, models)
         self.register_buffer("step_scale", torch.ones(horizon))
 
     def forward(
@@ -91,11 +106,14 @@ class DirectForecaster(nn.Module):
         What is answered are Q quantiles, or the parameters of another distribution.
         series: the places of the series among those embedded, -1 for any other.
         """
+        axis = models_axis(self.models)
+        past, future, static = (part.expand(*axis, *part.shape) for part in (past, future, static))
         if self.of_series is not None:
             static = torch.cat([static, self.of_series(series)], dim=-1)
         output, _ = self.encoder(past)
-        state = dropout(output[:, -1], self.dropout, self.training)
-        features = self.of_state(torch.cat([state, static], dim=-1))[:, None] + self.of_step
+        state = dropout(output[..., -1, :], self.dropout, self.training)
+        of_window = self.of_state(torch.cat([state, static], dim=-1))
+        features = of_window.unsqueeze(-2) + self.of_step.unsqueeze(-3)
         if self.of_known is not None:
             features = features + self.of_known(future)
         features = gelu(features)

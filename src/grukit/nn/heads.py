@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from grukit.core.errors import ParameterError, must_be
+from grukit.nn.linear import Linear
 
 # No scale is smaller than this share of the unit, so that no likelihood grows without bound.
 SMALLEST_SCALE = 1e-3
@@ -27,6 +28,7 @@ class Head(nn.Module):
     """
 
     kinds: ClassVar[tuple[str, ...]]
+    linear: nn.Linear | Linear
 
 
 def in_units(
@@ -166,7 +168,12 @@ HEADS: dict[str, type[Head]] = {
 """The head of each distribution."""
 
 
-def new_head(distribution: str, features: int, levels: Sequence[float]) -> Head:
-    """The head of a distribution; only the quantiles' asks for levels."""
-    head = HEADS[distribution]
-    return head(features, levels) if head is QuantileHead else head(features)
+def new_head(
+    distribution: str, features: int, levels: Sequence[float], models: int | None = None
+) -> Head:
+    """The head of a distribution, or of K models; only the quantiles' asks for levels."""
+    kind = HEADS[distribution]
+    head = kind(features, levels) if kind is QuantileHead else kind(features)
+    if models is not None:
+        head.linear = Linear(features, head.linear.out_features, models=models)
+    return head

@@ -73,6 +73,20 @@ def unstack_models(layer: L) -> list[L]:
     return found
 
 
+def join_models(network: nn.Module, members: Sequence[nn.Module]) -> None:
+    """Give a network of K models the parameters of K networks, in order.
+
+    network: with the parameters of each member, by name, and a leading axis [K, ...].
+    """
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            together = torch.stack([member.get_parameter(name) for member in members])
+            if together.shape != parameter.shape:
+                wanted = f"of shape {list(together.shape)}"
+                raise ParameterError(must_be(name, wanted, list(parameter.shape)))
+            parameter.copy_(together)
+
+
 def _parameters(layer: Layer) -> dict[str, nn.Parameter]:
     """The parameters by name; ParameterError where there are others than every layer has."""
     found = dict(layer.named_parameters())

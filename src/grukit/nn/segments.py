@@ -10,6 +10,7 @@ from torch.nn.functional import dropout, pad, relu
 
 from grukit.nn.encoder_decoder import ENCODERS
 from grukit.nn.heads import in_units, new_head
+from grukit.nn.linear import Linear, models_axis
 from grukit.nn.series_embedding import SeriesEmbedding
 
 # What the head sees of each step.
@@ -44,6 +45,7 @@ class SegmentForecaster(nn.Module):
     segment: W, in steps. The first segment of the past is filled up with zeros, and what the last
         one of the horizon has too many is cut off.
     dropout: between recurrent layers, and of the decoder's states.
+    models: K; then every parameter has a leading axis, and K models answer, [K, B, H, P].
     """
 
     step_scale: Tensor
@@ -63,23 +65,29 @@ class SegmentForecaster(nn.Module):
         series: int = 0,
         series_embedding: int = 0,
         distribution: str = "quantiles",
+        models: int | None = None,
     ) -> None:
         super().__init__()
+        self.models = models
         self.segment, self.horizon, self.dropout = segment, horizon, dropout
         self.cell = cell
         between = dropout if num_layers > 1 else 0.0
         segments = -(-horizon // segment)
         about_series = static_size + series_embedding
-        self.of_past = nn.Linear(segment * past_size, hidden_size)
+        self.of_past = Linear(segment * past_size, hidden_size, models=models)
         self.encoder = ENCODERS[cell](
-            hidden_size, hidden_size, num_layers, batch_first=True, dropout=between
+            hidden_size, hidden_size, num_layers, batch_first=True, dropout=between, models=models
         )
-        self.of_place = nn.Parameter(torch.randn(segments, hidden_size))
-        self.of_known = nn.Linear(segment * known_size, hidden_size) if known_size else None
-        self.of_static = nn.Linear(about_series, hidden_size) if about_series else None
-        self.of_segment = nn.Linear(hidden_size, segment * _STEP_FEATURES)
-        self.head = new_head(distribution, _STEP_FEATURES, levels)
-        self.of_series = SeriesEmbedding(series, series_embedding) if series_embedding else None
+        self.of_place = nn.Parameter(torch.randn(*models_axis(models), segments, hidden_size))
+        self.of_known = self.of_static = self.of_series = None
+        if known_size:
+            self.of_known = Linear(segment * known_size, hidden_size, models=models)
+        if about_series:
+            self.of_static = Linear(about_series, hidden_size, models=models)
+        self.of_segment = Linear(hidden_size, segment * _STEP_FEATURES, models=models)
+        self.head = new_head(distribution, _STEP_FEATURES, levels, models)
+        if series_embedding:
+            self.of_series = SeriesEmbedding(series, series_embedding, models)
         self.register_buffer("step_scale", torch.ones(horizon))
 
     def forward(
@@ -89,34 +97,38 @@ class SegmentForecaster(nn.Module):
 
         series: the places of the series among those embedded, -1 for any other.
         """
+        axis = models_axis(self.models)
+        past, future, static = (part.expand(*axis, *part.shape) for part in (past, future, static))
         if self.of_series is not None:
             static = torch.cat([static, self.of_series(series)], dim=-1)
-        before = pad(past, (0, 0, -past.shape[1] % self.segment, 0))
+        before = pad(past, (0, 0, -past.shape[-2] % self.segment, 0))
         _, state = self.encoder(relu(self.of_past(self._cut(before))))
         asked = self._asked(future, static)
-        output, _ = self.encoder(asked.flatten(0, 1)[:, None], _for_each(state, asked.shape[1]))
-        output = dropout(output[:, 0], self.dropout, self.training)
-        steps = self.of_segment(output).view(*asked.shape[:2], self.segment, _STEP_FEATURES)
-        answer = self.head(steps.flatten(1, 2)[:, : self.horizon])
+        entered = asked.flatten(-3, -2).unsqueeze(-2)
+        output, _ = self.encoder(entered, _for_each(state, asked.shape[-2]))
+        output = dropout(output.squeeze(-2), self.dropout, self.training)
+        steps = self.of_segment(output).view(*asked.shape[:-1], self.segment, _STEP_FEATURES)
+        answer = self.head(steps.flatten(-3, -2)[..., : self.horizon, :])
         return in_units(answer, self.head.kinds, self.step_scale[:, None])
 
     def _asked(self, future: Tensor, static: Tensor) -> Tensor:
         """What the decoder is told of each segment ahead, [B, segments, hidden]."""
-        asked = self.of_place.expand(len(future), -1, -1)
+        asked = self.of_place.unsqueeze(-3)
+        asked = asked.expand(*future.shape[:-2], *asked.shape[-2:])
         if self.of_known is not None:
             ahead = pad(future, (0, 0, 0, -self.horizon % self.segment))
             asked = asked + self.of_known(self._cut(ahead))
         if self.of_static is not None:
-            asked = asked + self.of_static(static)[:, None]
+            asked = asked + self.of_static(static).unsqueeze(-2)
         return asked
 
     def _cut(self, steps: Tensor) -> Tensor:
         """[B, n * W, columns] to [B, n, W * columns]."""
-        return steps.unflatten(1, (-1, self.segment)).flatten(2)
+        return steps.unflatten(-2, (-1, self.segment)).flatten(-2)
 
 
 def _for_each(state: Tensor | tuple[Tensor, ...], segments: int) -> Tensor | tuple[Tensor, ...]:
     """The states [layers, B, hidden] of windows, once for each of their segments."""
     if isinstance(state, tuple):
-        return tuple(part.repeat_interleave(segments, dim=1) for part in state)
-    return state.repeat_interleave(segments, dim=1)
+        return tuple(part.repeat_interleave(segments, dim=-2) for part in state)
+    return state.repeat_interleave(segments, dim=-2)

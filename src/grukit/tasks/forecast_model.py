@@ -26,7 +26,7 @@ from grukit.nn.heads import in_units
 from grukit.results import Evaluation
 from grukit.results.distributions import Bernoulli, Calibrated, Distribution
 from grukit.tasks.forecast_families import Family
-from grukit.tasks.forecast_network import Network
+from grukit.tasks.forecast_network import Network, answer
 
 _BATCH = 1024
 _CONTEXT_ARRAYS = ("offsets", "times", "target", "past", "known", "static", "center", "spread")
@@ -148,13 +148,11 @@ class ForecastModel:
 
     def _raw(self, encoded: Encoded, origins: np.ndarray) -> Distribution:
         windows = Windows(encoded, origins, self.shape)
-        device = next(self.network.parameters()).device
         parts = []
         with torch.no_grad():
             for indices in torch.arange(len(origins)).split(_BATCH):
                 batch = windows.batch(indices)
-                inputs = (batch.past, batch.future, batch.static, batch.series)
-                scaled = self.network(*(part.to(device) for part in inputs)).cpu().double()
+                scaled = answer(self.network, batch).cpu().double()
                 spread = batch.spread[:, None]
                 base = batch.center[:, None] + spread * batch.base
                 parts.append(

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 
 from grukit.data.encoding import PanelEncoder
-from grukit.data.windows import WINDOW_COLUMNS, WINDOW_SCALE_COLUMNS, WindowShape
+from grukit.data.windows import WINDOW_COLUMNS, WINDOW_SCALE_COLUMNS, WindowBatch, WindowShape
 from grukit.nn.encoder_decoder import DirectForecaster
 from grukit.nn.gap_encoder import Gap
+from grukit.nn.models import join_models
 from grukit.nn.segments import SegmentForecaster
 
 if TYPE_CHECKING:
@@ -22,7 +24,10 @@ LONG_HORIZON = 96
 
 
 def new_network(settings: Forecaster, encoder: PanelEncoder, shape: WindowShape) -> Network:
-    """A network that has not learned yet; `settings.seed` alone decides its weights."""
+    """A network that has not learned yet; `settings.seed` alone decides its weights.
+
+    Member k of an ensemble begins with the weights of a single network of seed + k.
+    """
     sizes: dict[str, Any] = {
         "past_size": WINDOW_COLUMNS + encoder.past_width + encoder.known_width,
         "known_size": encoder.known_width,
@@ -37,11 +42,30 @@ def new_network(settings: Forecaster, encoder: PanelEncoder, shape: WindowShape)
         "series_embedding": int(settings.series_embedding),
         "distribution": settings.distribution,
     }
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(int(settings.seed))
-        if by_segments(settings):
-            return SegmentForecaster(segment=_segment(settings, encoder, shape), **sizes)
-        return DirectForecaster(**sizes, gaps=_gaps(encoder))
+    if by_segments(settings):
+        kind, sizes["segment"] = SegmentForecaster, _segment(settings, encoder, shape)
+    else:
+        kind, sizes["gaps"] = DirectForecaster, _gaps(encoder)
+
+    def new(seed: int, models: int | None = None) -> Network:
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(seed % 2**63)
+            return kind(models=models, **sizes)
+
+    seed, members = int(settings.seed), int(settings.ensemble)
+    if members == 1:
+        return new(seed)
+    network = new(seed, models=members)
+    join_models(network, [new(seed + member) for member in range(members)])
+    return network
+
+
+def answer(network: Network, batch: WindowBatch) -> Tensor:
+    """The parameters [B, H, P] of what is forecast, the mean over the members of an ensemble."""
+    device = next(network.parameters()).device
+    inputs = (batch.past, batch.future, batch.static, batch.series)
+    answers = network(*(part.to(device) for part in inputs))
+    return answers if network.models is None else answers.mean(dim=0)
 
 
 def by_segments(settings: Forecaster) -> bool:

@@ -76,6 +76,7 @@ _RULES = {
     "num_layers": integer(at_least=1),
     "dropout": number(at_least=0, below=1),
     "series_embedding": integer(at_least=0),
+    "ensemble": integer(at_least=1),
     "scaling": one_of("series", "window"),
     "differencing": optional(integer(at_least=0)),
     "training": Rule(
@@ -133,6 +134,9 @@ class Forecaster(Estimator):
     series_embedding: the size of a vector learned for each series, 0 for none: what the series have
         in common is learned together, and what one has alone by its vector. A series that training
         never saw gets the mean of them.
+    ensemble: how many networks are trained at once, on the same batches; member k begins with the
+        weights of seed + k. Their quantiles are averaged (Lichtendahl et al. 2013), and so are the
+        parameters of a distribution other than a mixture.
     scaling: "window" standardizes by the mean and spread of the window itself, so that a level that
         wanders or grows is no surprise; "series" by those of the series in training, better where
         the level itself says something, as a temperature does.
@@ -172,6 +176,7 @@ class Forecaster(Estimator):
         num_layers: int = 1,
         dropout: float = 0.0,
         series_embedding: int = 0,
+        ensemble: int = 1,
         scaling: str = "window",
         differencing: int | None = None,
         training: FitConfig | None = None,
@@ -195,6 +200,7 @@ class Forecaster(Estimator):
         self.num_layers = num_layers
         self.dropout = dropout
         self.series_embedding = series_embedding
+        self.ensemble = ensemble
         self.scaling = scaling
         self.differencing = differencing
         self.training = training
@@ -620,6 +626,12 @@ class Forecaster(Estimator):
         if self.cell == "gru_d" and self.network == "segments":
             wanted = "'auto' or 'steps' with cell='gru_d', whose gaps are those of steps"
             raise ParameterError(must_be("network", wanted, self.network))
+        if self.ensemble > 1:
+            # GRU-D has no model axis; the components of one mixture are not those of another.
+            for name, value in (("cell", "gru_d"), ("distribution", "mixture")):
+                if getattr(self, name) == value:
+                    wanted = f"1 with {name}={value!r}"
+                    raise ParameterError(must_be("ensemble", wanted, self.ensemble))
 
     @property
     def _fit_config(self) -> FitConfig:
@@ -654,4 +666,5 @@ class Forecaster(Estimator):
 
     def _loss(self, network: Network, batch: WindowBatch) -> LossSum:
         parameters = network(batch.past, batch.future, batch.static, batch.series)
-        return self._family.batch_loss(parameters, batch, self.levels)
+        loss = self._family.batch_loss(parameters, batch, self.levels)
+        return LossSum(loss.total / (network.models or 1), loss.count)

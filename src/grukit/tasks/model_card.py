@@ -27,6 +27,8 @@ def model_card(
     """The card of a forecaster just trained on `panel`; an interrupted run has no result."""
     parameters = sum(parameter.numel() for parameter in model.network.parameters())
     covariates = panel.columns.past + panel.columns.future + panel.columns.static
+    models = model.network.models
+    members = "" if models is None else f" in {models} members"
     if result is None:
         training = "Training was interrupted; the weights are the best until then."
     else:
@@ -50,7 +52,8 @@ def model_card(
 
 {model.shape.horizon} steps of frequency `{panel.calendar.freq}` ahead, from
 {model.shape.lookback} steps of the past, as quantiles {levels}.
-{_NAMES[model.network.cell]} with {parameters:,} parameters, written by grukit {__version__}.
+{_NAMES[model.network.cell]} with {parameters:,} parameters{members}, written by
+grukit {__version__}.
 
 ## Data
 

@@ -57,6 +57,9 @@ def find_device(name: str) -> torch.device:
 class Optimization:
     """A model on its device with its loss, its AdamW and its precision.
 
+    A model whose `models` is K is K models: every parameter has a leading axis [K, ...], and the
+    loss is the mean of theirs. Each is trained as if it were alone, with its own gradient clipped.
+
     With `carry_state` the loss is called with the state it returned for the batch before.
     """
 
@@ -75,6 +78,7 @@ class Optimization:
         self.parameters = [p for p in model.parameters() if p.requires_grad]
         if not self.parameters:
             raise ParameterError("the model must have a parameter that requires gradients")
+        self.models = getattr(model, "models", None)
         self.optimizer = torch.optim.AdamW(
             self.parameters,
             lr=config.learning_rate,
@@ -105,7 +109,7 @@ class Optimization:
         for batch in self.batches(data, order):
             part = self._forward(batch, state)
             unit = unit or max(1.0, float(part.count))
-            self.scaler.scale(part.total / unit).backward()
+            self.scaler.scale(part.total * (self.models or 1) / unit).backward()
             total, count = total + float(part.total.detach()), count + float(part.count)
             state = part.state
         if not math.isfinite(total):
@@ -118,7 +122,7 @@ class Optimization:
             for parameter in self.parameters:
                 if parameter.grad is not None:
                     parameter.grad.mul_(unit / count)
-        norm = float(nn.utils.clip_grad_norm_(self.parameters, self._clip_norm))
+        norm = self._clip()
         self.overflows = 0 if math.isfinite(norm) else self.overflows + 1
         if self.overflows > (_OVERFLOWS_IN_A_ROW if self.scaler.is_enabled() else 0):
             raise _divergence("gradient norm", norm, where)
@@ -143,6 +147,17 @@ class Optimization:
         if not math.isfinite(total):
             raise _divergence("validation loss", total, where)
         return total / count
+
+    def _clip(self) -> float:
+        """The norm of the gradient before it was clipped, of several models the largest."""
+        if self.models is None:
+            return float(nn.utils.clip_grad_norm_(self.parameters, self._clip_norm))
+        grads = [p.grad for p in self.parameters if p.grad is not None]
+        norms = torch.stack([grad.flatten(1).square().sum(1) for grad in grads]).sum(0).sqrt()
+        factors = (self._clip_norm / (norms + 1e-6)).clamp(max=1.0)
+        for grad in grads:
+            grad.mul_(factors.view(-1, *[1] * (grad.dim() - 1)))
+        return float(norms.max())
 
     def _forward(self, batch: Any, state: Any) -> LossSum:
         with torch.autocast(
