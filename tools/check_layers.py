@@ -36,6 +36,7 @@ ONLY_IN = {
     "plotly": ("grukit.plots",),
     "keras": ("grukit.nn.convert.keras_layers",),
     "onnx": ("grukit.nn.convert.onnx_reader", "grukit.nn.convert.onnx_writer"),
+    "optuna": ("grukit.tasks.tuning",),
     "typer": ("grukit.cli", "grukit.training.progress"),
     "rich": ("grukit.cli", "grukit.training.progress"),
     "os.environ": ("grukit.core.env",),

@@ -11,7 +11,7 @@ from torch import nn
 from toy_runs import KINDS, Rows, train
 
 from grukit.core.errors import DataError, DivergenceError, MissingExtra, ParameterError
-from grukit.training.fit import FitConfig, LossSum, fit
+from grukit.training.fit import FitConfig, LossSum, fit, mean_loss
 from grukit.training.optimization import Optimization
 from grukit.training.progress import Stages
 
@@ -132,6 +132,27 @@ def test_early_stopping_keeps_the_best_weights(scores, patience, epochs, best, s
     assert result.best_score == scores[best - 1]
     assert [record.validation_loss for record in result.history] == scores[:epochs]
     assert torch.equal(weights(model), seen[best - 1])
+
+
+def test_every_epoch_is_told_and_what_that_raises_ends_the_training():
+    told = []
+    _, result = trained(PLAIN, after_epoch=told.append)
+    assert tuple(told) == result.history
+
+    def stop(record):
+        if record.epoch == 2:
+            raise LookupError
+
+    model = linear()
+    with pytest.raises(LookupError):
+        fit(model, masked_loss, masked_rows(), None, PLAIN, after_epoch=stop)
+    assert not model.training
+
+
+def test_the_mean_loss_is_that_of_validation():
+    model = linear()
+    result = fit(model, masked_loss, masked_rows(), masked_rows(9), PLAIN)
+    assert mean_loss(model, masked_loss, masked_rows(9)) == pytest.approx(result.best_score)
 
 
 def test_without_validation_the_last_weights_stay():

@@ -12,6 +12,7 @@ _EXTRA_OF = {
     "matplotlib": "plots",
     "narwhals": "forecast",
     "onnx": "onnx",
+    "optuna": "tune",
     "pandas": "forecast",
     "plotly": "plots",
     "pyarrow": "parquet",

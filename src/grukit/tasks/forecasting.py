@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -37,6 +37,7 @@ from grukit.tasks.forecast_leaks import check_forecaster
 from grukit.tasks.forecast_model import ForecastModel
 from grukit.tasks.forecast_network import Network, new_network
 from grukit.tasks.forecast_refit import Refit, go_on, with_fewer_epochs
+from grukit.tasks.forecast_space import forecast_space, reporter
 from grukit.tasks.forecast_split import (
     ENOUGH_FOR_A_MEAN,
     LARGEST_EPOCH,
@@ -49,6 +50,7 @@ from grukit.tasks.forecast_split import (
     rows_before,
 )
 from grukit.tasks.model_card import model_card
+from grukit.tasks.tuning import Tuning, tune
 from grukit.training.fit import FitConfig, FitResult, LossSum, fit
 from grukit.training.learning_rate import LearningRateSearch, find_learning_rate
 from grukit.training.progress import Stages
@@ -213,6 +215,7 @@ class Forecaster(Estimator):
         *,
         checkpoint: str | Path | None = None,
         resume: bool = False,
+        report: Callable[[int, float], None] | None = None,
     ) -> Forecaster:
         """Learn from a table, and return self.
 
@@ -221,6 +224,9 @@ class Forecaster(Estimator):
             intervals are: the last share of the rows in time, no less than one horizon, or every
             row from a time on. None trains for all epochs and leaves intervals as they come.
         checkpoint, resume: see `grukit.training.fit.fit`.
+        report: called after each epoch with its number and the pinball loss (of events, Brier's) on
+            the validation windows, at most 2,000 of them, in units of the data. What it raises ends
+            the training and leaves this estimator as it was.
 
         Raises DataError if the data cannot be used as it is, ParameterError for arguments outside
         their rules, DivergenceError if the loss is no longer finite, and Interrupted after Ctrl-C
@@ -245,6 +251,7 @@ class Forecaster(Estimator):
                     **{k: v for k, v in self._settings().items() if k != "training"},
                     "data": job.encoded.digest(),
                 },
+                after_epoch=report and reporter(report, job.model, job.encoded, job.judge),
             )
         except Interrupted:
             self._become(job.model, job.panel, None, None)
@@ -281,13 +288,44 @@ class Forecaster(Estimator):
         if job.judge is None:
             raise ParameterError(must_be("validation", "a share or a time", validation))
         training = training or with_fewer_epochs(self._fit_config)
-        judge = Windows(job.encoded, job.judge, job.model.shape)
+        some = thinned(job.judge, ENOUGH_FOR_A_MEAN)
+        judge = Windows(job.encoded, some, job.model.shape)
         result, refitted = go_on(
             job.model.network, self._loss, job.learn, judge, training, int(self.seed)
         )
         model, scores = job.model.validated(job.encoded, job.judge)
         self._become(model, job.panel, result, scores, refitted)
         return self
+
+    def tune(
+        self,
+        data: Any,
+        space: Callable[[Any], dict[str, Any]] | None = None,
+        *,
+        trials: int = 20,
+        validation: float | str | np.datetime64 = 0.15,
+        storage: str | Path | None = None,
+    ) -> Tuning:
+        """Try settings, and return the best forecaster, fitted, with a table of the trials.
+
+        space: from an optuna trial to the arguments that change, such as ``lambda trial:
+            {"hidden_size": trial.suggest_int("hidden_size", 8, 128, log=True)}``. By default
+            `grukit.tasks.forecast_space.forecast_space`.
+
+        The score is the pinball loss (of events, Brier's) on the validation windows, in units of
+        the data: the last rows of `data`, so hold back later ones to evaluate on. This estimator
+        stays as it is. For the other arguments see `grukit.tasks.tuning.tune`; it needs the extra
+        "tune".
+        """
+        self._check_params()
+        return tune(
+            self,
+            data,
+            space or forecast_space(self),
+            trials=trials,
+            validation=validation,
+            storage=storage,
+        )
 
     def find_learning_rate(
         self, data: Any, validation: float | str | np.datetime64 | None = 0.15

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -66,6 +66,7 @@ def fit(
     checkpoint: str | Path | None = None,
     resume: bool = False,
     settings: Mapping[str, Any] | None = None,
+    after_epoch: Callable[[EpochRecord], None] | None = None,
 ) -> FitResult:
     """Train `model` in place; it ends on the device of `config`, in eval mode.
 
@@ -85,6 +86,8 @@ def fit(
     resume:      go on from the checkpoint, bit for bit. Without one yet the run starts from the
                  beginning, so that the same command can simply be run again.
     settings:    more that the result depends on, as JSON values; compared when resuming.
+    after_epoch: called with the record of each epoch; what it raises ends the training, and the
+                 model keeps its best weights.
 
     Ctrl-C and SIGTERM, in the main thread: the running update is finished, the checkpoint saved
     and Interrupted raised; the model keeps its best weights. A second signal ends it at once.
@@ -120,10 +123,10 @@ def fit(
         },
     }
     if checkpoint is None:
-        return _Run(optimization, train, validation, config, seed, None).result()
+        return _Run(optimization, train, validation, config, seed, None, after_epoch).result()
     keeper = Checkpoint(checkpoint, identity)
     with keeper.held():
-        run = _Run(optimization, train, validation, config, seed, keeper)
+        run = _Run(optimization, train, validation, config, seed, keeper, after_epoch)
         if not resume:
             keeper.clear()
         elif (saved := keeper.load()) is not None:
@@ -169,6 +172,7 @@ class _Run:
         config: FitConfig,
         seed: int,
         keeper: Checkpoint | None,
+        after_epoch: Callable[[EpochRecord], None] | None,
     ) -> None:
         self.optimization = optimization
         self.model = optimization.model
@@ -177,6 +181,7 @@ class _Run:
         self.config = config
         self.seed = seed
         self.keeper = keeper
+        self.after_epoch = after_epoch
         self.signals = SignalWatch()
         self.position = _Position()
         self.items_per_step = config.batch_size * config.accumulate
@@ -272,6 +277,8 @@ class _Run:
         self.log.write(
             position.step, epoch_train_loss=train_loss, epoch_validation_loss=validation_loss
         )
+        if self.after_epoch is not None:
+            self.after_epoch(record)
 
     def _leave_if_told(self) -> None:
         if self.signals.received is None:
