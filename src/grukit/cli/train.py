@@ -79,6 +79,14 @@ def forecast(
             help="A column known ahead of time, such as a holiday or a price. Repeatable.",
         ),
     ] = None,
+    issued_at: Annotated[
+        str | None,
+        option(
+            metavar="COLUMN",
+            help="The time from which the future covariates of a row were known, where they are "
+            "forecasts; missing in the rows of the target.",
+        ),
+    ] = None,
     static_covariate: Annotated[
         list[str] | None,
         option(
@@ -255,6 +263,7 @@ def forecast(
         past_covariates=tuple(past_covariate or ()),
         future_covariates=tuple(future_covariate or ()),
         static_covariates=tuple(static_covariate or ()),
+        issued_at=issued_at,
         **({"levels": tuple(level)} if level else {}),
         network=network,
         segment=segment,

@@ -17,6 +17,7 @@ from grukit.core.errors import DataError, must_be
 from grukit.core.rules import check, one_of
 from grukit.data.calendar import Calendar, of_series, show_time
 from grukit.data.frames import Panel
+from grukit.data.issues import AsOf, Issues, RowIssues
 from grukit.data.values import is_missing
 
 Unit = Literal["spread", "mean", "none"]
@@ -28,6 +29,7 @@ LARGEST_VALUE = 1e100
 # A series that varies by less than this share of its size varies by rounding alone.
 _ROUNDING = 1e-12
 _ROWS_AT_ONCE = 1_000_000
+_ROLES = ("past", "future", "static", "issued")
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,8 @@ class Encoded:
         center, spread: float64 [S], the scale of each series.
         index: int64 [S], the place of each series among those of training; -1 for one whose target
             training never saw.
+        issues: known ahead as well, in columns after those of `known`: what changes by issue. None
+            if nothing does, or the columns are in `known`, as of the end of each series.
     """
 
     calendar: Calendar
@@ -127,6 +131,7 @@ class Encoded:
     center: np.ndarray
     spread: np.ndarray
     index: np.ndarray
+    issues: RowIssues | None = None
 
     @property
     def lengths(self) -> np.ndarray:
@@ -148,23 +153,30 @@ class Encoded:
         sums = hashlib.sha256("\0".join(self.ids).encode())
         for array in values:
             sums.update(np.ascontiguousarray(array).tobytes())
+        if self.issues is not None:
+            sums.update(self.issues.as_of.digest())
         return sums.hexdigest()[:16]
 
     def tail(self, count: int) -> Encoded:
-        """The last `count` rows of each series, or as many as it has."""
+        """The last `count` rows of each series, or as many as it has, as of its end."""
         rows = np.concatenate(
             [
                 np.arange(max(start, stop - count), stop)
                 for start, stop in zip(self.offsets[:-1], self.offsets[1:], strict=True)
             ]
         )
+        known, lengths = self.known[rows], np.minimum(self.lengths, count)
+        if self.issues is not None:
+            ends = np.repeat(self.offsets[1:], lengths)
+            known = np.concatenate([known, self.issues.known(rows, ends)], axis=1)
         return replace(
             self,
-            offsets=_offsets(np.minimum(self.lengths, count)),
+            offsets=_offsets(lengths),
             times=self.times[rows],
             target=self.target[rows],
             past=self.past[rows],
-            known=self.known[rows],
+            known=known,
+            issues=None,
         )
 
     def times_after(self, count: int) -> np.ndarray:
@@ -174,13 +186,15 @@ class Encoded:
         times = self.calendar.at(ends, np.tile(steps, len(self.ids)))
         return times.reshape(len(self.ids), count)
 
-    def extended(self, count: int, future: np.ndarray) -> Encoded:
+    def extended(self, count: int, future: np.ndarray, issued: np.ndarray | None = None) -> Encoded:
         """With `count` more rows per series, whose target and past covariates are unknown.
 
-        future: float32 [S * count, K - calendar features], encoded known-future covariates.
+        future: float32 [S * count, columns], encoded known-future covariates; issued: the same of
+            those that change by issue.
         """
         times = self.times_after(count).ravel()
-        known = np.concatenate([future, self.calendar.features(times)], axis=1)
+        parts = [future, self.calendar.features(times), *([] if issued is None else [issued])]
+        known = np.concatenate(parts, axis=1)
         added = {
             "times": times,
             "target": np.full(len(known), np.nan),
@@ -198,6 +212,7 @@ class PanelEncoder:
 
     scales: centre and spread of each series of which training saw a value.
     unit: what becomes of targets: by mean or by none, the centre is 0.
+    issued: the future covariates that change by issue; all of them can be missing.
     """
 
     calendar: Calendar
@@ -206,17 +221,24 @@ class PanelEncoder:
     static: tuple[ColumnEncoder, ...]
     scales: Mapping[str, tuple[float, float]]
     unit: Unit = "spread"
+    issued: tuple[ColumnEncoder, ...] = ()
 
     @classmethod
     def fit(cls, panel: Panel, unit: Unit = "spread") -> PanelEncoder:
         """Learn from a training panel; DataError for what cannot be learned from."""
-        columns = panel.columns
+        columns, by_issue = panel.columns, {}
+        if columns.issued is not None:
+            if panel.issues is None:
+                wanted = f"rows with {columns.issued!r} in training"
+                raise DataError(must_be("the data", f"a table that has {wanted}", "none"))
+            by_issue = panel.issues.values
         _refuse_huge(f"the target {columns.target!r}", panel.target)
+        plain = [name for name in columns.future if name not in by_issue]
         targets = [panel.target[panel.rows(series)] for series in range(len(panel))]
         return cls(
             panel.calendar.spanning(panel.times),
             tuple(ColumnEncoder.fit(name, panel.covariates[name]) for name in columns.past),
-            tuple(ColumnEncoder.fit(name, panel.covariates[name]) for name in columns.future),
+            tuple(ColumnEncoder.fit(name, panel.covariates[name]) for name in plain),
             tuple(ColumnEncoder.fit(name, panel.static[name]) for name in columns.static),
             {
                 name: _scale(target, unit)
@@ -224,12 +246,17 @@ class PanelEncoder:
                 if not np.isnan(target).all()
             },
             unit,
+            tuple(
+                replace(ColumnEncoder.fit(name, values), can_be_missing=True)
+                for name, values in by_issue.items()
+            ),
         )
 
     @property
     def known_width(self) -> int:
-        """Columns known ahead."""
-        return sum(column.width for column in self.future) + len(self.calendar.feature_names)
+        """Columns known ahead: future covariates, calendar features, what changes by issue."""
+        covariates = sum(column.width for column in (*self.future, *self.issued))
+        return covariates + len(self.calendar.feature_names)
 
     @property
     def past_width(self) -> int:
@@ -261,6 +288,7 @@ class PanelEncoder:
             self.scales.get(name) or _first_scale(panel.target[panel.rows(at)], seen[at], self.unit)
             for at, name in enumerate(panel.ids)
         ]
+        self._check_issued(panel)
         known = _side_by_side(self.future, panel.covariates, rows, len(self.calendar.feature_names))
         of_calendar = sum(column.width for column in self.future)
         for at in _parts(rows):
@@ -277,7 +305,53 @@ class PanelEncoder:
             center=np.array([center for center, _ in scales]),
             spread=np.array([spread for _, spread in scales]),
             index=self.index_of(panel.ids),
+            issues=self._row_issues(panel),
         )
+
+    def _check_issued(self, panel: Panel) -> None:
+        """Raise DataError for a covariate that changes by issue here but not in training, or not
+        here but in training."""
+        here = set() if panel.issues is None else set(panel.issues.values)
+        for column in (*self.future, *self.issued):
+            issued = column in self.issued
+            if issued != (column.name in here):
+                wanted = f"given {'with' if issued else 'without'} a time of issue, as in training"
+                got = "none with one" if issued else "values with one"
+                raise DataError(f"the covariate {column.name!r} must be {wanted}, got {got}")
+
+    def _row_issues(self, panel: Panel) -> RowIssues | None:
+        if not self.issued:
+            return None
+        assert panel.issues is not None
+        as_of = AsOf(panel.issues, self.issued, panel.ids)
+        return RowIssues(as_of, panel.offsets, panel.times)
+
+    def encode_issued(self, issues: Issues | None, after: Encoded, count: int) -> np.ndarray:
+        """What was known at the end of each series of `after` of the `count` steps that follow.
+
+        Raises DataError where a series has nothing issued by then about any of these steps.
+        """
+        rows = len(after.ids) * count
+        if not self.issued:
+            return np.empty((rows, 0), np.float32)
+        names = ", ".join(repr(column.name) for column in self.issued)
+        if issues is None or not {column.name for column in self.issued} <= set(issues.values):
+            raise DataError(
+                f"the covariates {names}, which change by issue, must be given for the steps after "
+                "the data, got none; pass their issues as future=, or with the data"
+            )
+        as_of = AsOf(issues, self.issued, after.ids)
+        times, now = after.times_after(count), after.times[after.offsets[1:] - 1]
+        slots = as_of.slots(np.arange(len(after.ids))[:, None], times)
+        known, found = as_of.known(slots, as_of.passed(now)[:, None])
+        if not found.any(axis=1).all():
+            series, column = np.argwhere(~found.any(axis=1))[0]
+            raise DataError(
+                f"the covariate {self.issued[column].name!r}{of_series(after.ids[series])} must be "
+                f"issued by {show_time(now[series])}, the last time known, for a step from "
+                f"{show_time(times[series, 0])} to {show_time(times[series, -1])}, got no such row"
+            )
+        return known.reshape(rows, -1)
 
     def encode_future(self, future: Panel | None, after: Encoded, count: int) -> np.ndarray:
         """The known-future covariates of the `count` steps after each series of `after`.
@@ -339,7 +413,7 @@ class PanelEncoder:
                     }
                     for column in getattr(self, role)
                 ]
-                for role in ("past", "future", "static")
+                for role in _ROLES
             },
             "scales": {name: list(scale) for name, scale in self.scales.items()},
             "unit": self.unit,
@@ -359,9 +433,9 @@ class PanelEncoder:
                     if column["categories"] is None
                     else tuple(map(str, column["categories"])),
                 )
-                for column in config[role]
+                for column in {"issued": [], **config}[role]
             )
-            for role in ("past", "future", "static")
+            for role in _ROLES
         }
         scales = {
             name: (float(center), float(spread))

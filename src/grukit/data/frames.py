@@ -18,6 +18,7 @@ from grukit.core.errors import DataError, ParameterError, did_you_mean, must_be
 from grukit.core.extras import require
 from grukit.core.rules import check, each, optional, text
 from grukit.data.calendar import Calendar, of_series, show_time
+from grukit.data.issues import Issues, read_issues, split_issues
 from grukit.data.tables import read_frame
 from grukit.data.values import covariate_of, has_zone, ids_of, is_missing, numbers_of, times_of
 
@@ -40,6 +41,8 @@ class Columns:
         series: which series the row belongs to.
         past: covariates known up to the present.
         future: covariates known ahead as well, such as holidays or prices.
+        issued: from when on the future covariates of a row were known, where they are forecasts
+            themselves; missing in the rows of observations.
         static: properties of a series that never change.
 
     Raises:
@@ -52,10 +55,12 @@ class Columns:
     past: tuple[str, ...] = ()
     future: tuple[str, ...] = ()
     static: tuple[str, ...] = ()
+    issued: str | None = None
 
     def __post_init__(self) -> None:
         lists = dict.fromkeys(("past", "future", "static"), each(text()))
         one = {"time": text(), "target": text(), "series": optional(text())}
+        one["issued"] = optional(text())
         check({field.name: getattr(self, field.name) for field in fields(self)}, one | lists)
         for role in lists:
             object.__setattr__(self, role, tuple(getattr(self, role)))
@@ -68,8 +73,8 @@ class Columns:
     @property
     def names(self) -> tuple[str, ...]:
         """Every column that has a role."""
-        series = () if self.series is None else (self.series,)
-        return (*series, self.time, self.target, *self.past, *self.future, *self.static)
+        single = (name for name in (self.series, self.issued) if name is not None)
+        return (*single, self.time, self.target, *self.past, *self.future, *self.static)
 
     @property
     def covariates(self) -> tuple[str, ...]:
@@ -95,19 +100,22 @@ class GapReport:
         added: rows put in where the calendar has a time that the table lacks.
         missing: missing values of the target and of each covariate, added rows included.
         utc: whether times with a zone became UTC.
+        issues: rows of covariates with a time of issue, which `rows` does not count.
     """
 
     rows: int
     added: int
     missing: dict[str, int]
     utc: bool = False
+    issues: int = 0
 
     def __str__(self) -> str:
         gaps = f"{self.added:,} added for gaps" if self.added else "no gaps"
         lacking = ", ".join(f"{name} {count:,}" for name, count in self.missing.items() if count)
         rows = f"{self.rows:,} row{'s' * (self.rows != 1)}"
+        issues = f"; {self.issues:,} rows of issues" if self.issues else ""
         zone = "; times are now UTC" if self.utc else ""
-        return f"{rows}, {gaps}; missing values: {lacking or 'none'}{zone}"
+        return f"{rows}, {gaps}; missing values: {lacking or 'none'}{issues}{zone}"
 
 
 @dataclass(frozen=True)
@@ -130,6 +138,7 @@ class Panel:
             categories. Booleans are 0 and 1.
         static: static columns, each [S], of the same two types.
         report: what the table lacked; a cut of a panel keeps the report of the whole.
+        issues: the future covariates that change by issue, which are not among `covariates`.
     """
 
     calendar: Calendar
@@ -141,6 +150,7 @@ class Panel:
     covariates: dict[str, np.ndarray]
     static: dict[str, np.ndarray]
     report: GapReport
+    issues: Issues | None = None
 
     def __len__(self) -> int:
         """The number of series."""
@@ -172,7 +182,7 @@ class Panel:
         return self._keep(keep)
 
     def before(self, time: Any) -> Panel:
-        """The rows whose time is earlier than `time`; a series without any is left out.
+        """The rows, and issues, from before `time`; a series without any row is left out.
 
         Raises:
             DataError: there is none.
@@ -183,7 +193,8 @@ class Panel:
             raise DataError(
                 f"The panel must have rows before {show_time(time)}, got {first} to {last}"
             )
-        return self._keep(keep)
+        issues = None if self.issues is None else self.issues.before(np.datetime64(time, "us"))
+        return replace(self._keep(keep), issues=issues)
 
     def _keep(self, keep: np.ndarray) -> Panel:
         """The rows where `keep` holds, which are one run in each series."""
@@ -233,8 +244,14 @@ def to_panel(
     text = () if columns.series is None else (columns.series,)
     frame = read_frame(source, text, wanted=columns.names)
     columns = _columns_present(frame.columns, columns, target_required)
+    issue_rows = None
+    if columns.issued is not None:
+        frame, issue_rows = split_issues(frame, columns.issued)
+    if not (len(frame) or target_required) and calendar is not None and issue_rows is not None:
+        return _only_issues(read_issues(issue_rows, frame, columns, calendar), columns, calendar)
     if not len(frame):
-        raise DataError("The data must have at least one row, got none")
+        without = f" without {columns.issued!r}" if columns.issued else ""
+        raise DataError(f"The data must have at least one row{without}, got none")
 
     times = times_of(frame[columns.time], calendar)
     if columns.series is None:
@@ -292,7 +309,14 @@ def to_panel(
                 f"{columns.target!r}{of_series(name)} must have at least one value, got only "
                 "missing ones; leave the series out"
             )
-    covariates = {name: lay(finite(name, covariate_of(frame[name]))) for name in columns.covariates}
+    issues = None
+    if issue_rows is not None:
+        issues = read_issues(issue_rows, frame, columns, calendar)
+    covariates = {
+        name: lay(finite(name, covariate_of(frame[name])))
+        for name in columns.covariates
+        if issues is None or name not in issues.values
+    }
     static = {
         name: _one_per_series(name, finite(name, covariate_of(frame[name]))[order], offsets, ids)
         for name in columns.static
@@ -305,10 +329,20 @@ def to_panel(
             name: int(is_missing(values).sum()) for name, values in (read | covariates).items()
         },
         utc=calendar.within_day and has_zone(frame[columns.time]),
+        issues=0 if issue_rows is None else len(issue_rows),
     )
     return Panel(
-        calendar, columns, ids, grid_offsets, grid_times, target, covariates, static, report
+        calendar, columns, ids, grid_offsets, grid_times, target, covariates, static, report, issues
     )
+
+
+def _only_issues(issues: Issues | None, columns: Columns, calendar: Calendar) -> Panel:
+    """A panel without a series, of a table of issues alone."""
+    nothing = np.empty(0)
+    times, covariates = nothing.astype("datetime64[us]"), dict.fromkeys(columns.covariates, nothing)
+    report = GapReport(0, 0, {}, issues=0 if issues is None else len(issues.times))
+    offsets = np.zeros(1, np.int64)
+    return Panel(calendar, columns, (), offsets, times, nothing, covariates, {}, report, issues)
 
 
 def _columns_present(names: Sequence[str], columns: Columns, target_required: bool) -> Columns:

@@ -83,6 +83,7 @@ class Windows:
         self._center = torch.as_tensor(encoded.center)
         self._spread = torch.as_tensor(encoded.spread)
         self._index = torch.as_tensor(encoded.index)
+        self._issues = encoded.issues
 
     def __len__(self) -> int:
         return len(self.origins)
@@ -108,8 +109,8 @@ class Windows:
         change = _change(values, observed, self.differencing or 1)
         past = torch.stack([values, observed.float(), change], dim=-1)
         return WindowBatch(
-            past=torch.cat([past, self._past[behind], self._known[behind]], dim=-1),
-            future=self._known[ahead],
+            past=torch.cat([past, self._past[behind], self._known_of(behind, origin)], dim=-1),
+            future=self._known_of(ahead, origin),
             static=static,
             series=self._index[series],
             base=self._base(values, observed),
@@ -133,6 +134,14 @@ class Windows:
         """The target at `rows` [B, n] in units of its series, 0 where missing; and where it is."""
         scaled = (self._target[rows] - center[:, None]) / spread[:, None]
         return scaled.nan_to_num().float(), ~scaled.isnan()
+
+    def _known_of(self, rows: Tensor, origin: Tensor) -> Tensor:
+        """What is known ahead of `rows` [B, n] at the origins [B, 1]."""
+        known = self._known[rows]
+        if self._issues is None:
+            return known
+        issued = torch.from_numpy(self._issues.known(rows.numpy(), origin.numpy()))
+        return torch.cat([known, issued], dim=-1)
 
     def _base(self, values: Tensor, observed: Tensor) -> Tensor:
         base = values.new_zeros((len(values), self.horizon))

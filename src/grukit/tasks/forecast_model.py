@@ -309,7 +309,11 @@ class ForecastModel:
             baselines=tuple(FittedBaseline(rule, levels, residuals[rule]) for rule in residuals),
             scales={name: float(scale) for name, scale in config["scales"].items()},
             context=Encoded(
-                calendar=encoder.calendar, ids=ids, index=encoder.index_of(ids), **arrays
+                calendar=encoder.calendar,
+                ids=ids,
+                index=encoder.index_of(ids),
+                issues=None,
+                **arrays,
             ),
             series_column=config["series_column"],
             trained_until=as_time(str(config["trained_until"]), "trained_until"),

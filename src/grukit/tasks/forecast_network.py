@@ -82,6 +82,11 @@ def _gaps(encoder: PanelEncoder) -> list[Gap]:
         if column.can_be_missing and column.categories is None:
             gaps.append(Gap(first, first + 1, missing=1))
         first += column.width
+    first += len(encoder.calendar.feature_names)
+    for column in encoder.issued:
+        if column.categories is None:
+            gaps.append(Gap(first, first + 1, missing=1))
+        first += column.width
     return gaps
 
 

@@ -19,6 +19,7 @@ from grukit.core.rules import Rule, check, each, flag, integer, number, one_of, 
 from grukit.data.calendar import as_time, show_time
 from grukit.data.encoding import Encoded, PanelEncoder
 from grukit.data.frames import Columns, Panel, to_panel
+from grukit.data.issues import together
 from grukit.data.windows import (
     WindowBatch,
     Windows,
@@ -69,6 +70,7 @@ _RULES = {
     "past_covariates": each(text()),
     "future_covariates": each(text()),
     "static_covariates": each(text()),
+    "issued_at": optional(text()),
     "levels": each(number(above=0, below=1), at_least=1),
     "network": one_of("auto", "steps", "segments"),
     "segment": optional(integer(at_least=1)),
@@ -123,6 +125,9 @@ class Forecaster(Estimator):
     freq: the step, as a pandas frequency ("h", "D", "B", "MS", ...); inferred by default.
     past_covariates: columns known up to the present; future_covariates: known ahead as well;
         static_covariates: properties of a series. Numbers or categories.
+    issued_at: a column that says from when on the future covariates of a row were known, where they
+        are forecasts themselves, issued anew again and again; it is missing in the rows of the
+        target. A window reads the newest issue that was out at its last known time, never a later.
     levels: quantile levels of the answer, 0.5 among them.
     network: "steps" reads the lookback step by step, "segments" a whole segment at a time (SegRNN);
         "auto" takes segments from a horizon of 96 steps on.
@@ -169,6 +174,7 @@ class Forecaster(Estimator):
         past_covariates: Sequence[str] = (),
         future_covariates: Sequence[str] = (),
         static_covariates: Sequence[str] = (),
+        issued_at: str | None = None,
         levels: Sequence[float] = LEVELS,
         network: str = "auto",
         segment: int | None = None,
@@ -193,6 +199,7 @@ class Forecaster(Estimator):
         self.past_covariates = past_covariates
         self.future_covariates = future_covariates
         self.static_covariates = static_covariates
+        self.issued_at = issued_at
         self.levels = levels
         self.network = network
         self.segment = segment
@@ -344,7 +351,7 @@ class Forecaster(Estimator):
 
         data: the recent past of the same or other series, at least `lookback_` rows each; None
             goes on from the end of the training data.
-        future: a table of the known-future covariates at the steps forecast.
+        future: a table of the known-future covariates at the steps forecast, or of their issues.
 
         Raises DataError if the data does not reach back far enough, has nothing observed there,
         or a known-future covariate is missing.
@@ -382,17 +389,24 @@ class Forecaster(Estimator):
         answer says beside its values."""
         model, encoder = self._model, self._model.encoder
         context, series_column, report = model.context, model.series_column, ""
+        ahead = None if future is None else self._read(future, target_required=False)
+        issues = None if ahead is None else ahead.issues
         if data is not None:
             panel = self._read(data)
+            issues = together(panel.issues, issues)
+            panel = replace(panel, issues=issues)
             report = str(panel.report)
             lookback = model.shape.lookback
             check_lengths(panel.ids, panel.lengths, lookback, "to look back on; give a longer past")
             check_covariates_seen(panel, encoder, lookback)
             context, series_column = encoder.encode(panel).tail(lookback), panel.columns.series
         check_target_seen(context, self.target)
-        ahead = None if future is None else self._read(future, target_required=False)
         horizon = model.shape.horizon
-        extended = context.extended(horizon, encoder.encode_future(ahead, context, horizon))
+        extended = context.extended(
+            horizon,
+            encoder.encode_future(ahead, context, horizon),
+            encoder.encode_issued(issues, context, horizon),
+        )
         at = extended.offsets[1:] - horizon
         about = {
             "series": context.ids,
@@ -651,6 +665,7 @@ class Forecaster(Estimator):
             past=tuple(self.past_covariates),
             future=tuple(self.future_covariates),
             static=tuple(self.static_covariates),
+            issued=self.issued_at,
         )
 
     @property
