@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from grukit.core.errors import DataError
-from grukit.data.encoding import ColumnEncoder, PanelEncoder
+from grukit.data.columns import ColumnEncoder
+from grukit.data.encoding import PanelEncoder
 from grukit.data.frames import Columns, to_panel
 
 COLUMNS = Columns(past=("wind",), future=("promo", "holiday"), static=("kind", "area"))

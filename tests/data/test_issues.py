@@ -9,7 +9,8 @@ import pandas as pd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grukit.data.encoding import ColumnEncoder, PanelEncoder
+from grukit.data.columns import ColumnEncoder
+from grukit.data.encoding import PanelEncoder
 from grukit.data.frames import Columns, to_panel
 from grukit.data.issues import AsOf, Issues, RowIssues, together
 

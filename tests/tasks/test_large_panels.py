@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from grukit.data import encoding
+from grukit.data import columns
 from grukit.data.encoding import PanelEncoder
 from grukit.data.frames import Columns, to_panel
 from grukit.tasks import forecasting
@@ -48,12 +48,12 @@ def test_an_epoch_is_bounded_and_so_is_what_it_is_stopped_by(small, frame, calle
 
 
 def test_rows_are_encoded_alike_in_parts_and_at_once(rich_table, monkeypatch):
-    columns = Columns(past=("wind",), future=("promo", "day"), static=("kind",))
+    roles = Columns(past=("wind",), future=("promo", "day"), static=("kind",))
     table = rich_table.assign(day=rich_table.ds.dt.day_name())
-    panel = to_panel(table, columns)
+    panel = to_panel(table, roles)
     encoder = PanelEncoder.fit(panel)
     whole = encoder.encode(panel)
-    monkeypatch.setattr(encoding, "_ROWS_AT_ONCE", 7)
+    monkeypatch.setattr(columns, "_ROWS_AT_ONCE", 7)
     parts = encoder.encode(panel)
     for name in ("past", "known", "static"):
         np.testing.assert_array_equal(getattr(parts, name), getattr(whole, name))

@@ -7,7 +7,7 @@ covariate, the categories of each categorical one, and which covariates can be m
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
@@ -16,6 +16,7 @@ import numpy as np
 from grukit.core.errors import DataError, must_be
 from grukit.core.rules import check, one_of
 from grukit.data.calendar import Calendar, of_series, show_time
+from grukit.data.columns import ColumnEncoder, center_and_spread, parts, refuse_huge, side_by_side
 from grukit.data.frames import Panel
 from grukit.data.issues import AsOf, Issues, RowIssues
 from grukit.data.values import is_missing
@@ -23,81 +24,7 @@ from grukit.data.values import is_missing
 Unit = Literal["spread", "mean", "none"]
 """What a target is divided by: its spread, after its mean is taken away; its mean; or nothing."""
 
-MOST_CATEGORIES = 100
-# Larger values would overflow when squared, in a spread or in a metric.
-LARGEST_VALUE = 1e100
-# A series that varies by less than this share of its size varies by rounding alone.
-_ROUNDING = 1e-12
-_ROWS_AT_ONCE = 1_000_000
 _ROLES = ("past", "future", "static", "issued")
-
-
-@dataclass(frozen=True)
-class ColumnEncoder:
-    """One covariate as columns of float32: standardized, or one column per category.
-
-    A numeric covariate that was missing somewhere in training gets a second column that is 1
-    where it is missing; the value itself is then the training mean. A category that training
-    never saw, and a missing one, is a row of zeros.
-    """
-
-    name: str
-    mean: float = 0.0
-    spread: float = 1.0
-    can_be_missing: bool = False
-    categories: tuple[str, ...] | None = None
-
-    @classmethod
-    def fit(cls, name: str, values: np.ndarray) -> ColumnEncoder:
-        """Learn from training values: float64 with NaN, or object of str and None."""
-        missing = is_missing(values)
-        if values.dtype == object:
-            categories = tuple(sorted(set(values[~missing])))
-            if len(categories) > MOST_CATEGORIES:
-                wanted = f"of at most {MOST_CATEGORIES} categories"
-                raise DataError(
-                    must_be(f"the categorical covariate {name!r}", wanted, len(categories))
-                    + "; leave it out or merge rare categories"
-                )
-            return cls(name, can_be_missing=bool(missing.any()), categories=categories)
-        if missing.all():
-            raise DataError(
-                f"the covariate {name!r} must have at least one value in training, got none; "
-                "leave it out"
-            )
-        _refuse_huge(f"the covariate {name!r}", values)
-        return cls(name, *_center_and_spread(values), can_be_missing=bool(missing.any()))
-
-    @property
-    def width(self) -> int:
-        """How many columns it becomes."""
-        if self.categories is not None:
-            return len(self.categories)
-        return 2 if self.can_be_missing else 1
-
-    def encode(self, values: np.ndarray) -> np.ndarray:
-        """float32 [n, width], without NaN.
-
-        Raises DataError for text where training had numbers, or the other way round.
-        """
-        missing = is_missing(values)
-        if self.categories is not None:
-            self._refuse_other_kind("text", values.dtype == object, values[~missing])
-            return (values[:, None] == np.array(self.categories, object)).astype(np.float32)
-        self._refuse_other_kind("numbers", values.dtype != object, values[~missing])
-        numbers = np.where(missing, self.mean, values).astype(np.float64)
-        _refuse_huge(f"the covariate {self.name!r}", numbers)
-        columns = [(numbers - self.mean) / self.spread]
-        if self.can_be_missing:
-            columns.append(missing)
-        with np.errstate(over="ignore"):
-            return np.stack(columns, axis=1).astype(np.float32)
-
-    def _refuse_other_kind(self, wanted: str, holds: bool, known: np.ndarray) -> None:
-        # Where nothing is known, a table cannot tell numbers from text.
-        if not holds and len(known):
-            what = f"the covariate {self.name!r}"
-            raise DataError(must_be(what, f"{wanted}, as in training", known.tolist()[0]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,8 +120,8 @@ class Encoded:
             those that change by issue.
         """
         times = self.times_after(count).ravel()
-        parts = [future, self.calendar.features(times), *([] if issued is None else [issued])]
-        known = np.concatenate(parts, axis=1)
+        ahead = [future, self.calendar.features(times), *([] if issued is None else [issued])]
+        known = np.concatenate(ahead, axis=1)
         added = {
             "times": times,
             "target": np.full(len(known), np.nan),
@@ -232,7 +159,7 @@ class PanelEncoder:
                 wanted = f"rows with {columns.issued!r} in training"
                 raise DataError(must_be("the data", f"a table that has {wanted}", "none"))
             by_issue = panel.issues.values
-        _refuse_huge(f"the target {columns.target!r}", panel.target)
+        refuse_huge(f"the target {columns.target!r}", panel.target)
         plain = [name for name in columns.future if name not in by_issue]
         targets = [panel.target[panel.rows(series)] for series in range(len(panel))]
         return cls(
@@ -281,7 +208,7 @@ class PanelEncoder:
 
         Raises DataError for covariates of another kind than in training, and for huge values.
         """
-        _refuse_huge(f"the target {panel.columns.target!r}", panel.target)
+        refuse_huge(f"the target {panel.columns.target!r}", panel.target)
         rows, series = len(panel.times), len(panel.ids)
         seen = panel.lengths if seen is None else seen
         scales = [
@@ -289,9 +216,9 @@ class PanelEncoder:
             for at, name in enumerate(panel.ids)
         ]
         self._check_issued(panel)
-        known = _side_by_side(self.future, panel.covariates, rows, len(self.calendar.feature_names))
+        known = side_by_side(self.future, panel.covariates, rows, len(self.calendar.feature_names))
         of_calendar = sum(column.width for column in self.future)
-        for at in _parts(rows):
+        for at in parts(rows):
             known[at, of_calendar:] = self.calendar.features(panel.times[at])
         return Encoded(
             calendar=self.calendar,
@@ -299,9 +226,9 @@ class PanelEncoder:
             offsets=panel.offsets,
             times=panel.times,
             target=panel.target,
-            past=_side_by_side(self.past, panel.covariates, rows),
+            past=side_by_side(self.past, panel.covariates, rows),
             known=known,
-            static=_side_by_side(self.static, panel.static, series),
+            static=side_by_side(self.static, panel.static, series),
             center=np.array([center for center, _ in scales]),
             spread=np.array([spread for _, spread in scales]),
             index=self.index_of(panel.ids),
@@ -395,7 +322,7 @@ class PanelEncoder:
                     f"must have a value at every step forecast, got none at "
                     f"{show_time(times[series, step])}; it was never missing in training"
                 )
-        return _side_by_side(roles, chosen, rows)
+        return side_by_side(roles, chosen, rows)
 
     def to_config(self) -> dict[str, Any]:
         """As JSON values."""
@@ -447,50 +374,13 @@ class PanelEncoder:
         return cls(calendar, **roles, scales=scales, unit=unit)
 
 
-def _side_by_side(
-    encoders: Sequence[ColumnEncoder],
-    values: Mapping[str, np.ndarray],
-    rows: int,
-    more: int = 0,
-) -> np.ndarray:
-    """float32 [rows, columns + more], the last `more` still to be filled."""
-    filled = np.empty((rows, sum(encoder.width for encoder in encoders) + more), np.float32)
-    first = 0
-    for encoder in encoders:
-        for at in _parts(rows):
-            filled[at, first : first + encoder.width] = encoder.encode(values[encoder.name][at])
-        first += encoder.width
-    return filled
-
-
-def _parts(rows: int) -> Iterator[slice]:
-    """The rows a part at a time, so that what is made on the way, in float64, stays small."""
-    for start in range(0, rows, _ROWS_AT_ONCE):
-        yield slice(start, min(start + _ROWS_AT_ONCE, rows))
-
-
-def _center_and_spread(values: np.ndarray, still: float = 0.0) -> tuple[float, float]:
-    """Mean and standard deviation of what is known.
-
-    Where nothing varies the spread is the share `still` of the size of the mean, at most 1; a
-    single value, or a mean of 0, has spread 1.
-    """
-    known = values[~np.isnan(values)]
-    if not len(known):
-        return 0.0, 1.0
-    center, spread = float(known.mean()), float(known.std())
-    if spread > _ROUNDING * np.abs(known).max():
-        return center, spread
-    return center, (min(1.0, still * abs(center)) if len(known) > 1 else 0.0) or 1.0
-
-
 def _scale(target: np.ndarray, unit: Unit) -> tuple[float, float]:
     """Centre and spread of a series; for one that never changed a thousandth of its level.
 
     In units of the mean (of values that are not negative) the spread is that, or 1 where it is 0.
     """
     if unit == "spread":
-        return _center_and_spread(target, still=1e-3)
+        return center_and_spread(target, still=1e-3)
     known = target[~np.isnan(target)]
     mean = float(known.mean()) if unit == "mean" and len(known) else 0.0
     return 0.0, mean or 1.0
@@ -500,13 +390,6 @@ def _first_scale(target: np.ndarray, seen: int, unit: Unit) -> tuple[float, floa
     """The scale of the rows seen, or of the first value observed later."""
     observed = ~np.isnan(target)
     return _scale(target[: max(seen, int(np.argmax(observed)) + 1)], unit)
-
-
-def _refuse_huge(what: str, values: np.ndarray) -> None:
-    huge = np.abs(values) > LARGEST_VALUE
-    if huge.any():
-        wanted = f"at most {LARGEST_VALUE:g} in size"
-        raise DataError(must_be(what, wanted, float(values[huge][0])) + "; choose another unit")
 
 
 def _offsets(lengths: np.ndarray) -> np.ndarray:

@@ -19,7 +19,7 @@ from grukit.data.values import covariate_of, ids_of, is_missing, times_of
 if TYPE_CHECKING:
     import narwhals
 
-    from grukit.data.encoding import ColumnEncoder
+    from grukit.data.columns import ColumnEncoder
     from grukit.data.frames import Columns
 
 
