@@ -12,16 +12,18 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from grukit import nn as nn
+    from grukit.tasks.anomaly import AnomalyDetector as AnomalyDetector
     from grukit.tasks.forecasting import Forecaster as Forecaster
     from grukit.training.fit import FitConfig as FitConfig
 
 _HOME = {
     "nn": "grukit.nn",
+    "AnomalyDetector": "grukit.tasks.anomaly",
     "FitConfig": "grukit.training.fit",
     "Forecaster": "grukit.tasks.forecasting",
 }
 
-__all__ = ["FitConfig", "Forecaster", "__version__", "nn"]
+__all__ = ["AnomalyDetector", "FitConfig", "Forecaster", "__version__", "nn"]
 
 
 def __getattr__(name: str) -> Any:

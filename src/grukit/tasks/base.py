@@ -10,7 +10,10 @@ from typing import Any
 from grukit.core.errors import ModelFolderError, NotFittedError
 from grukit.core.model_folder import read_model_folder
 
-_TASKS = {"forecast": ("grukit.tasks.forecasting", "Forecaster")}
+_TASKS = {
+    "anomaly": ("grukit.tasks.anomaly", "AnomalyDetector"),
+    "forecast": ("grukit.tasks.forecasting", "Forecaster"),
+}
 
 
 class Estimator:

@@ -17,6 +17,7 @@ import torch
 
 from grukit.core.errors import NotFittedError, ParameterError
 from grukit.data.synthetic import seasonal_series
+from grukit.tasks.anomaly import AnomalyDetector
 from grukit.tasks.forecasting import Forecaster
 from grukit.testing.running import Check, random_state, run
 from grukit.training.fit import FitConfig
@@ -55,7 +56,27 @@ def _series() -> Any:
     return pd.DataFrame(seasonal_series(count=2, length=120))
 
 
+def _rows() -> Any:
+    import pandas as pd
+
+    random = np.random.default_rng(0)
+    flow = np.sin(np.arange(300) / 5) + random.normal(scale=0.1, size=300)
+    return pd.DataFrame({"flow": flow, "pressure": random.normal(size=300)})
+
+
 CASES = {
+    "anomaly": EstimatorCase(
+        AnomalyDetector,
+        arguments={
+            "method": "both",
+            "window": 16,
+            "hidden_size": 4,
+            "training": FitConfig(epochs=2),
+        },
+        invalid={"risk": 0},
+        data=_rows,
+        answer=lambda model: model.detect(_rows(), goes_on=True).scores,
+    ),
     "forecast": EstimatorCase(
         Forecaster,
         arguments={
@@ -70,7 +91,7 @@ CASES = {
         invalid={"horizon": 0},
         data=_series,
         answer=lambda model: model.predict().values,
-    )
+    ),
 }
 """A case for each task, by its name in a model folder."""
 

@@ -9,6 +9,17 @@ from grukit.evaluation.alarms.conformal import Conformal
 from grukit.evaluation.alarms.peaks import POT, SPOT
 from grukit.evaluation.alarms.quantile import Quantile
 from grukit.evaluation.alarms.quiet import Quiet
+from grukit.evaluation.alarms.tail import Surprise, Tail
 from grukit.evaluation.alarms.threshold import Threshold, threshold_from_dict
 
-__all__ = ["POT", "SPOT", "Conformal", "Quantile", "Quiet", "Threshold", "threshold_from_dict"]
+__all__ = [
+    "POT",
+    "SPOT",
+    "Conformal",
+    "Quantile",
+    "Quiet",
+    "Surprise",
+    "Tail",
+    "Threshold",
+    "threshold_from_dict",
+]
