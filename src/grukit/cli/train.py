@@ -102,6 +102,14 @@ def forecast(
             "default 0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975.",
         ),
     ] = None,
+    mode: Annotated[
+        Literal["direct", "recursive"],
+        option(
+            metavar="MODE",
+            help="Forecast all steps at once, or the next one and go on from samples of it: direct "
+            "or recursive.",
+        ),
+    ] = "direct",
     network: Annotated[
         Literal["auto", "steps", "segments"],
         option(
@@ -268,6 +276,7 @@ def forecast(
         network=network,
         segment=segment,
         distribution=distribution,
+        mode=mode,
         cell=cell,
         hidden_size=hidden_size,
         num_layers=num_layers,

@@ -181,6 +181,26 @@ class Bernoulli:
 
 
 @dataclass(frozen=True, eq=False)
+class Counted:
+    """What M samples say, each as probable as another, rising along [..., M].
+
+    >>> Counted(np.array([0.0, 0.0, 1.0, 5.0])).quantile([0.5, 0.75, 0.9])
+    array([0., 1., 5.])
+    """
+
+    samples: np.ndarray
+
+    def quantile(self, levels: Any) -> np.ndarray:
+        count = self.samples.shape[-1]
+        place = np.ceil(_beside(levels, self.samples[..., 0]) * count - 1e-9).astype(int) - 1
+        return np.take_along_axis(self.samples, place.clip(0, count - 1), -1)
+
+    def cdf(self, values: Any) -> np.ndarray:
+        values = _beside(values, self.samples[..., 0])
+        return (self.samples[..., None, :] <= values[..., None]).mean(-1)
+
+
+@dataclass(frozen=True, eq=False)
 class Calibrated:
     """A distribution whose quantiles `before` [..., Q] are moved to `after` [..., Q].
 

@@ -23,12 +23,16 @@ from grukit.evaluation.calibration import fit_stretch, stretched
 from grukit.evaluation.copula import draw_levels, fit_copula
 from grukit.evaluation.occurrence import OccurrenceBaselines, backtest_occurrence
 from grukit.nn.heads import in_units
+from grukit.nn.recursive import RecursiveForecaster
 from grukit.results import Evaluation
 from grukit.results.distributions import Bernoulli, Calibrated, Distribution
 from grukit.tasks.forecast_families import Family
 from grukit.tasks.forecast_network import Network, answer
+from grukit.tasks.forecast_recursion import PATHS, WINDOWS_AT_ONCE, of_samples, sampled
 
 _BATCH = 1024
+# Enough to stop training by and to calibrate on; each costs as many sequences as it has paths.
+_RECURSIVE_ORIGINS = 500
 _CONTEXT_ARRAYS = ("offsets", "times", "target", "past", "known", "static", "center", "spread")
 
 
@@ -87,6 +91,8 @@ class ForecastModel:
         The scores of the earlier half are those of intervals calibrated on the later half, and the
         other way round, so that no coverage is right by construction.
         """
+        if self.recursive:
+            origins = thinned(origins, _RECURSIVE_ORIGINS)
         if not self.family.continuous:
             return self._joined(encoded, origins), self.score(encoded, origins)
         times = encoded.times[origins]
@@ -106,7 +112,12 @@ class ForecastModel:
         return model, self.score(encoded, origins, forecast)
 
     def _joined(self, encoded: Encoded, origins: np.ndarray) -> ForecastModel:
-        """This model with the copula of what happened at `origins`, thinned."""
+        """This model with the copula of what happened at `origins`, thinned.
+
+        The steps of a recursive model hang together as it goes.
+        """
+        if self.recursive:
+            return self
         origins = thinned(origins)
         truth = encoded.target[origins[:, None] + np.arange(self.shape.horizon)][..., None]
         known = self.distribution(encoded, origins)
@@ -117,13 +128,23 @@ class ForecastModel:
         return replace(self, copula=fit_copula(probability[..., 0]))
 
     def paths(self, encoded: Encoded, origins: np.ndarray, count: int, seed: int) -> np.ndarray:
-        """Sample paths, float64 [N, M, H] in units of the data; ParameterError without a copula."""
+        """Sample paths, float64 [N, M, H] in units of the data.
+
+        Raises ParameterError for a direct model without a copula.
+        """
+        random = np.random.default_rng(seed)
+        if self.recursive:
+            draws = draw_levels(np.eye(self.shape.horizon), len(origins), count, random)
+            values = self._samples(encoded, origins, draws)
+            known = self.distribution(encoded, origins)
+            if isinstance(known, Calibrated):
+                values = known.moved(values)
+            return values.swapaxes(1, 2)
         if self.copula is None:
             raise ParameterError(
                 "simulate needs a model whose validation windows told how steps hang together, got "
                 "one without: fit it with validation, to the end"
             )
-        random = np.random.default_rng(seed)
         levels = draw_levels(self.copula, len(origins), count, random)
         values = self.distribution(encoded, origins).quantile(levels.swapaxes(1, 2))
         return values.swapaxes(1, 2)
@@ -146,7 +167,27 @@ class ForecastModel:
         assert isinstance(events, Bernoulli)
         return events.probability
 
+    @property
+    def recursive(self) -> bool:
+        """Whether its forecasts are made of sample paths, step by step."""
+        return isinstance(self.network, RecursiveForecaster)
+
+    def _samples(self, encoded: Encoded, origins: np.ndarray, draws: np.ndarray) -> np.ndarray:
+        """float64 [N, H, M] of a recursive model, from levels [N or 1, M, H]."""
+        assert isinstance(self.network, RecursiveForecaster)
+        windows, parts = Windows(encoded, origins, self.shape), []
+        for indices in torch.arange(len(origins)).split(WINDOWS_AT_ONCE):
+            own = draws if len(draws) == 1 else draws[indices.numpy()]
+            batch = windows.batch(indices)
+            parts.append(sampled(self.network, self.family, batch, self.levels, own))
+        return _finite(np.concatenate(parts))
+
     def _raw(self, encoded: Encoded, origins: np.ndarray) -> Distribution:
+        if self.recursive:
+            # The same draws for every window, so that a forecast depends on its window alone.
+            random = np.random.default_rng(0)
+            draws = draw_levels(np.eye(self.shape.horizon), 1, PATHS, random)
+            return of_samples(self.family, self._samples(encoded, origins, draws))
         windows = Windows(encoded, origins, self.shape)
         parts = []
         with torch.no_grad():
@@ -158,13 +199,7 @@ class ForecastModel:
                 parts.append(
                     in_units(scaled, self.family.kinds, spread[..., None], base[..., None])
                 )
-        parameters = torch.cat(parts).numpy()
-        if not np.isfinite(parameters).all():
-            raise DataError(
-                "the forecast must be finite, got values that are not: the data lies too far from "
-                "what was trained on; check its units, or train on data like it"
-            )
-        return self.family.answer(parameters, np.array(self.levels))
+        return self.family.answer(_finite(torch.cat(parts).numpy()), np.array(self.levels))
 
     def score(
         self,
@@ -322,6 +357,15 @@ class ForecastModel:
             occurrence=occurrence,
             copula=copula,
         )
+
+
+def _finite(values: np.ndarray) -> np.ndarray:
+    if not np.isfinite(values).all():
+        raise DataError(
+            "the forecast must be finite, got values that are not: the data lies too far from "
+            "what was trained on; check its units, or train on data like it"
+        )
+    return values
 
 
 def _check_shape(what: str, wanted: tuple[int, ...], array: np.ndarray) -> None:

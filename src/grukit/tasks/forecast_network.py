@@ -12,12 +12,13 @@ from grukit.data.windows import WINDOW_COLUMNS, WINDOW_SCALE_COLUMNS, WindowBatc
 from grukit.nn.encoder_decoder import DirectForecaster
 from grukit.nn.gap_encoder import Gap
 from grukit.nn.models import join_models
+from grukit.nn.recursive import RecursiveForecaster
 from grukit.nn.segments import SegmentForecaster
 
 if TYPE_CHECKING:
     from grukit.tasks.forecasting import Forecaster
 
-Network = DirectForecaster | SegmentForecaster
+Network = DirectForecaster | SegmentForecaster | RecursiveForecaster
 
 # From this horizon on "auto" takes segments.
 LONG_HORIZON = 96
@@ -42,15 +43,19 @@ def new_network(settings: Forecaster, encoder: PanelEncoder, shape: WindowShape)
         "series_embedding": int(settings.series_embedding),
         "distribution": settings.distribution,
     }
-    if by_segments(settings):
+    kind = DirectForecaster
+    if settings.mode == "recursive":
+        kind, sizes["lag"] = RecursiveForecaster, shape.differencing
+        del sizes["past_size"], sizes["horizon"]
+    elif by_segments(settings):
         kind, sizes["segment"] = SegmentForecaster, _segment(settings, encoder, shape)
     else:
-        kind, sizes["gaps"] = DirectForecaster, _gaps(encoder)
+        sizes["gaps"] = _gaps(encoder)
 
-    def new(seed: int, models: int | None = None) -> Network:
+    def new(seed: int, **models: Any) -> Network:
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed % 2**63)
-            return kind(models=models, **sizes)
+            return kind(**sizes, **models)
 
     seed, members = int(settings.seed), int(settings.ensemble)
     if members == 1:

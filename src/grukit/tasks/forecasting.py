@@ -29,6 +29,7 @@ from grukit.data.windows import (
 from grukit.evaluation.backtest import fit_baselines, series_scales, thinned
 from grukit.evaluation.leaks import LIMIT, Lead
 from grukit.evaluation.occurrence import fit_occurrence
+from grukit.nn.recursive import RecursiveForecaster
 from grukit.results import Columns as AnswerColumns
 from grukit.results import Evaluation, Forecast, SamplePaths, check_levels
 from grukit.tasks.base import Estimator
@@ -37,6 +38,7 @@ from grukit.tasks.forecast_families import FAMILIES, Family
 from grukit.tasks.forecast_leaks import check_forecaster
 from grukit.tasks.forecast_model import ForecastModel
 from grukit.tasks.forecast_network import Network, new_network
+from grukit.tasks.forecast_recursion import check_recursive, recursive_loss
 from grukit.tasks.forecast_refit import Refit, go_on, with_fewer_epochs
 from grukit.tasks.forecast_space import forecast_space, reporter
 from grukit.tasks.forecast_split import (
@@ -75,6 +77,7 @@ _RULES = {
     "network": one_of("auto", "steps", "segments"),
     "segment": optional(integer(at_least=1)),
     "distribution": one_of(*FAMILIES),
+    "mode": one_of("direct", "recursive"),
     "cell": one_of("gru", "lstm", "rnn", "gru_d"),
     "hidden_size": integer(at_least=1),
     "num_layers": integer(at_least=1),
@@ -129,6 +132,8 @@ class Forecaster(Estimator):
         are forecasts themselves, issued anew again and again; it is missing in the rows of the
         target. A window reads the newest issue that was out at its last known time, never a later.
     levels: quantile levels of the answer, 0.5 among them.
+    mode: "direct" forecasts all steps of the horizon at once; "recursive" the next one, and goes on
+        from samples of it (DeepAR): slower, and without past covariates.
     network: "steps" reads the lookback step by step, "segments" a whole segment at a time (SegRNN);
         "auto" takes segments from a horizon of 96 steps on.
     segment: how many steps a segment has; by default one season.
@@ -179,6 +184,7 @@ class Forecaster(Estimator):
         network: str = "auto",
         segment: int | None = None,
         distribution: str = "quantiles",
+        mode: str = "direct",
         cell: str = "gru",
         hidden_size: int = 64,
         num_layers: int = 1,
@@ -204,6 +210,7 @@ class Forecaster(Estimator):
         self.network = network
         self.segment = segment
         self.distribution = distribution
+        self.mode = mode
         self.cell = cell
         self.hidden_size = hidden_size
         self.num_layers = num_layers
@@ -581,7 +588,7 @@ class Forecaster(Estimator):
         if start is None:
             network = new_network(self, encoder, shape)
             some = Windows(encoded, thinned(learn, ENOUGH_FOR_A_MEAN), shape)
-            network.step_scale.copy_(some.step_scale())
+            network.step_scale.copy_(some.step_scale()[: len(network.step_scale)])
         else:
             network = copy.deepcopy(start.network)
         model = ForecastModel(
@@ -676,6 +683,8 @@ class Forecaster(Estimator):
         check(vars(self), _RULES)
         if 0.5 not in check_levels(self.levels):
             raise ParameterError(must_be("levels", "a list with 0.5 in it", tuple(self.levels)))
+        if self.mode == "recursive":
+            check_recursive(self.get_params())
         if self.cell == "gru_d" and self.network == "segments":
             wanted = "'auto' or 'steps' with cell='gru_d', whose gaps are those of steps"
             raise ParameterError(must_be("network", wanted, self.network))
@@ -718,6 +727,8 @@ class Forecaster(Estimator):
         )
 
     def _loss(self, network: Network, batch: WindowBatch) -> LossSum:
+        if isinstance(network, RecursiveForecaster):
+            return recursive_loss(network, self._family, batch, self.levels)
         parameters = network(batch.past, batch.future, batch.static, batch.series)
         loss = self._family.batch_loss(parameters, batch, self.levels)
         return LossSum(loss.total / (network.models or 1), loss.count)
