@@ -2,6 +2,7 @@
 
 from grukit.results.anomaly import AnomalyEvaluation, AnomalyEvent, AnomalyReport, runs
 from grukit.results.evaluation import Evaluation
+from grukit.results.explanation import Explanation
 from grukit.results.forecast import Columns, Forecast
 from grukit.results.levels import central_coverages, check_levels, level_index
 from grukit.results.sample_paths import SamplePaths
@@ -13,6 +14,7 @@ __all__ = [
     "AnomalyReport",
     "Columns",
     "Evaluation",
+    "Explanation",
     "Forecast",
     "SamplePaths",
     "Score",

@@ -31,9 +31,10 @@ from grukit.evaluation.leaks import LIMIT, Lead
 from grukit.evaluation.occurrence import fit_occurrence
 from grukit.nn.recursive import RecursiveForecaster
 from grukit.results import Columns as AnswerColumns
-from grukit.results import Evaluation, Forecast, SamplePaths, check_levels
+from grukit.results import Evaluation, Explanation, Forecast, SamplePaths, check_levels
 from grukit.tasks.base import Estimator
 from grukit.tasks.forecast_backtest import backtest_frame
+from grukit.tasks.forecast_explain import explain_forecast
 from grukit.tasks.forecast_families import FAMILIES, Family
 from grukit.tasks.forecast_leaks import check_forecaster
 from grukit.tasks.forecast_model import ForecastModel
@@ -390,6 +391,25 @@ class Forecaster(Estimator):
         encoded, at, about = self._ahead(data, future)
         values = self._model.paths(encoded, at, paths, self.seed if seed is None else seed)
         return SamplePaths(values=values, **about)
+
+    def explain(
+        self, data: Any = None, future: Any = None, *, step: int | None = None, level: float = 0.5
+    ) -> Explanation:
+        """What each input, at each time, added to the forecast after the data.
+
+        data, future: as for `predict`, which says what is raised.
+        step: which step ahead to explain, from 1 to the horizon; by default the mean of all.
+        level: which quantile.
+
+        Integrated gradients, against the training means: see `grukit.tasks.forecast_explain`.
+        Raises ParameterError for forecasts of counts and events.
+        """
+        self._check_fitted()
+        check({"step": step}, {"step": optional(integer(at_least=1))})
+        if step is not None and step > self._model.shape.horizon:
+            raise ParameterError(must_be("step", f"at most {self._model.shape.horizon}", step))
+        encoded, at, _ = self._ahead(data, future)
+        return explain_forecast(self._model, encoded, at, step, level, self.target)
 
     def _ahead(self, data: Any, future: Any) -> tuple[Encoded, np.ndarray, dict[str, Any]]:
         """The end of each series with the horizon after it, its origin there [S], and what an
