@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from grukit import FitConfig, Forecaster
-from grukit.core.errors import DataError, ParameterError
+from grukit.core.errors import DataError, LeakError, ParameterError
 from grukit.data import issues as module
 from grukit.data.windows import Windows
 
@@ -106,6 +106,18 @@ def test_what_is_issued_later_changes_nothing(fitted, table):
     assert not np.allclose(scores[0], scores[3])
 
 
+def newest_of_all(self, rows, origins):
+    """A leak, in the place of RowIssues.known."""
+    return self.as_of.known(self._slots[rows], np.array(len(self.as_of.issued)))[0]
+
+
+def test_the_check_of_leaks_sees_a_later_issue(fitted, table, monkeypatch):
+    fitted.check_leaks(table)
+    monkeypatch.setattr(module.RowIssues, "known", newest_of_all)
+    with pytest.raises(LeakError, match="got another one when 'wind' changed from there on"):
+        fitted.check_leaks(table)
+
+
 def test_it_learns_from_issues_and_not_from_the_truth_issued_later(fitted, table, monkeypatch):
     later = table[table.ds >= time(320 - LOOKBACK)]
     honest = fitted.evaluate(later).scores[0].metrics["mae"]
@@ -113,9 +125,6 @@ def test_it_learns_from_issues_and_not_from_the_truth_issued_later(fitted, table
         horizon=HORIZON, lookback=LOOKBACK, hidden_size=8, training=QUICK, scaling="series"
     ).fit(table[table.issued_at.isna() & (table.ds < time(320))])
     blind = without.evaluate(later[later.issued_at.isna()]).scores[0].metrics["mae"]
-
-    def newest_of_all(self, rows, origins):
-        return self.as_of.known(self._slots[rows], np.array(len(self.as_of.issued)))[0]
 
     monkeypatch.setattr(module.RowIssues, "known", newest_of_all)
     leaky = forecaster().fit(table[table.ds < time(320)]).evaluate(later).scores[0].metrics["mae"]

@@ -114,9 +114,11 @@ def check_answers(
     answer: the forecast made at the origin `time` from a panel that also holds later rows, or
         anything else that must not depend on them.
     times: origins; the target and the past covariates from there on are changed, upwards and
-        downwards. Covariates known ahead stay as they are.
+        downwards, and so is what is issued from there on. Other covariates known ahead stay as
+        they are.
     """
-    columns = (panel.columns.target, *panel.columns.past)
+    by_issue = () if panel.issues is None else tuple(panel.issues.values)
+    columns = (panel.columns.target, *panel.columns.past, *by_issue)
     for time in times:
         plain = answer(panel, time)
         if not _changed(answer, panel, time, columns, plain):
@@ -161,19 +163,22 @@ def other_values(values: np.ndarray, size: float) -> np.ndarray:
 def _with_other_future(
     panel: Panel, time: np.datetime64, columns: Sequence[str], size: float
 ) -> Panel:
-    later = panel.times >= time
-
-    def other(name: str, values: np.ndarray) -> np.ndarray:
+    def other(name: str, values: np.ndarray, times: np.ndarray) -> np.ndarray:
         if name not in columns:
             return values
-        changed = values.copy()
-        changed[later] = other_values(values, size)[later]
-        return changed
+        return np.where(times >= time, other_values(values, size), values)
 
+    def others(values: dict[str, np.ndarray], times: np.ndarray) -> dict[str, np.ndarray]:
+        return {name: other(name, column, times) for name, column in values.items()}
+
+    issues = panel.issues
+    if issues is not None:
+        issues = replace(issues, values=others(issues.values, issues.issued))
     return replace(
         panel,
-        target=other(panel.columns.target, panel.target),
-        covariates={name: other(name, values) for name, values in panel.covariates.items()},
+        target=other(panel.columns.target, panel.target, panel.times),
+        covariates=others(panel.covariates, panel.times),
+        issues=issues,
     )
 
 
