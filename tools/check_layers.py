@@ -17,6 +17,7 @@ ROWS = (
     ("cli", "server"),
     ("insight",),
     ("export",),
+    ("recipes",),
     ("tasks",),
     ("plots",),
     ("training", "decoding", "evaluation", "data"),

@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -19,6 +20,7 @@ from grukit.cli import doctor
 from grukit.core import clib
 from grukit.core.errors import BackendError
 from grukit.data import catalog
+from grukit.data.calendar import Calendar
 
 
 @pytest.fixture
@@ -360,6 +362,37 @@ def test_demo_writes_everything_it_names(monkeypatch, grukit, tmp_path):
     following = outcome.err.strip().splitlines()[-1].split()
     assert following[:2] == ["grukit", "predict"]
     assert grukit(*following[1:-1], tmp_path / "next.png").code == 0
+
+
+def test_demo_of_stocks_writes_everything_it_names(monkeypatch, grukit, tmp_path):
+    random = np.random.default_rng(0)
+    days = pd.bdate_range("2016-06-01", "2017-06-30")
+    days = days[Calendar("NYSE").locate(days.to_numpy(), days[0])[1]]
+    parts = []
+    for name in ("AAPL", "MSFT"):
+        close = 100 * np.exp(0.01 * random.standard_normal(len(days)).cumsum())
+        wide = np.exp(random.uniform(0.001, 0.02, len(days)))
+        prices = {"close": close, "high": close * wide, "low": close / wide, "volume": wide}
+        parts.append(pd.DataFrame({"unique_id": name, "ds": days} | prices))
+    monkeypatch.setattr(catalog, "load", lambda name, progress=None: pd.concat(parts))
+    folder = tmp_path / "demo" / "stocks"
+    outcome = grukit("demo", "stocks", "--folder", tmp_path / "demo")
+    assert outcome.code == 0, outcome.err
+    for words in ("log HAR + market + GRU", "momentum"):
+        assert words in outcome.out
+    assert folder_of(folder) == ["volatility.csv", "volatility.png"]
+    for name in folder_of(folder):
+        assert f"{folder / name}" in outcome.err
+    table = pd.read_csv(folder / "volatility.csv")
+    assert list(table) == ["unique_id", "ds", "measured", "forecast"]
+    assert table["ds"].min() == "2017-03-01"
+    assert table["forecast"].between(1, 100).all()
+
+
+def test_demo_has_a_name_of_a_demo(grukit, tmp_path):
+    outcome = grukit("demo", "lottery", "--folder", tmp_path)
+    assert outcome.code == 2
+    assert "must be weather or stocks, got 'lottery'" in outcome.err
 
 
 def test_sigterm_keeps_the_training_and_resume_ends_as_if_it_never_was(

@@ -2,42 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+from grukit.cli.demo_stocks import stocks
 from grukit.cli.options import Json, download_bar, option
 from grukit.cli.output import say, show_evaluation, show_json, write_forecast
 from grukit.core.files import write_atomically
 
-if TYPE_CHECKING:
-    from grukit.results import Evaluation
-
-_NAMES = ("weather",)
+Shown = tuple[dict[str, Any], Callable[[], None], str]
+"""The scores, how to show them, and words about what was written."""
 
 
 def demo(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Which demo: weather.")] = "weather",
+    name: Annotated[str, typer.Argument(metavar="NAME", help="weather or stocks.")] = "weather",
     folder: Annotated[
         Path, option("--folder", "-f", metavar="FOLDER", help="Write below this folder.")
     ] = Path("demo"),
     json: Json = False,
 ) -> None:
     """Train on real data, score beside baselines, draw a forecast. Takes about a minute."""
-    if name not in _NAMES:
-        raise typer.BadParameter(f"must be {' or '.join(_NAMES)}, got {name!r}", param_hint="NAME")
+    if name not in _DEMOS:
+        wanted = " or ".join(_DEMOS)
+        raise typer.BadParameter(f"must be {wanted}, got {name!r}", param_hint="NAME")
     folder = folder / name
     folder.mkdir(parents=True, exist_ok=True)
-    evaluation, words = weather(folder)
+    scores, show_scores, words = _DEMOS[name](folder)
     if json:
-        show_json({"folder": str(folder), "evaluation": evaluation.to_dict()})
+        show_json({"folder": str(folder), "evaluation": scores})
         return
-    show_evaluation(evaluation)
+    show_scores()
     say(words)
 
 
-def weather(folder: Path) -> tuple[Evaluation, str]:
+def weather(folder: Path) -> Shown:
     """Tomorrow's temperature, hour by hour, at New York's three airports."""
     import pandas as pd
 
@@ -69,7 +70,11 @@ def weather(folder: Path) -> tuple[Evaluation, str]:
     write_atomically(folder / "weather.csv", frame.to_csv(index=False))
     title = "Temperature at New York's airports"
     forecaster.plot(forecast, frame, unit="°C", title=title).save(folder / "forecast.png")
-    return evaluation, _WORDS.format(folder=folder)
+    words = _WORDS.format(folder=folder)
+    return evaluation.to_dict(), lambda: show_evaluation(evaluation), words
+
+
+_DEMOS = {"weather": weather, "stocks": stocks}
 
 
 _WORDS = """\

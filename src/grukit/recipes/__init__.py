@@ -1,0 +1,1 @@
+"""Whole jobs, put together from tasks, data and evaluation."""
