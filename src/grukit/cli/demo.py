@@ -10,7 +10,7 @@ import typer
 
 from grukit.cli.demo_stocks import stocks
 from grukit.cli.options import Json, download_bar, option
-from grukit.cli.output import say, show_evaluation, show_json, write_forecast
+from grukit.cli.output import say, show_evaluation, show_json, write_answer
 from grukit.core.files import write_atomically
 
 Shown = tuple[dict[str, Any], Callable[[], None], str]
@@ -66,7 +66,7 @@ def weather(folder: Path) -> Shown:
     evaluation = forecaster.evaluate(frame, stride=6)
 
     forecast = forecaster.predict(frame[frame["ds"] <= last_day])
-    write_forecast(forecast, folder / "forecast.csv")
+    write_answer(forecast, folder / "forecast.csv")
     write_atomically(folder / "weather.csv", frame.to_csv(index=False))
     title = "Temperature at New York's airports"
     forecaster.plot(forecast, frame, unit="°C", title=title).save(folder / "forecast.png")

@@ -1,4 +1,4 @@
-"""grukit evaluate: a rolling-origin backtest beside the baselines."""
+"""grukit evaluate: a model beside the baselines, on data with known truth."""
 
 from __future__ import annotations
 
@@ -21,28 +21,54 @@ def evaluate(
             "grukit data list.",
         ),
     ],
+    labels: Annotated[
+        str | None,
+        option(
+            metavar="COLUMN",
+            help="Of a detector of anomalies: the column that is true, or 1, in their rows.",
+        ),
+    ] = None,
+    goes_on: Annotated[
+        bool,
+        option("--goes-on", help="Of a detector: the rows follow those of the training."),
+    ] = False,
     start: Annotated[
         str | None,
         option(
             metavar="TIME",
-            help="Score forecasts of this time and later, as in 2013-12-01. By default after "
-            "the end of the training data.",
+            help="Of a forecaster: score forecasts of this time and later, as in 2013-12-01. By "
+            "default after the end of the training data.",
         ),
     ] = None,
     stride: Annotated[
-        int, option(min=1, metavar="STEPS", help="Steps from one forecast to the next.")
+        int,
+        option(
+            min=1, metavar="STEPS", help="Of a forecaster: steps from one forecast to the next."
+        ),
     ] = 1,
     json: Json = False,
     config: Config = None,
 ) -> None:
     """Score a model on data with known truth, beside simple baselines.
 
-    Forecasts are made from one origin after the other, each from what was known then.
+    Forecasts are made from one origin after the other, each from what was known then. A detector of
+    anomalies is compared with labelled rows.
     """
+    from grukit.tasks.anomaly import AnomalyDetector
     from grukit.tasks.base import load_model
 
-    evaluation = load_model(model).evaluate(read_data(data), start=start, stride=stride)
-    say(f"data: {evaluation.report}")
+    estimator = load_model(model)
+    if isinstance(estimator, AnomalyDetector):
+        if labels is None or start is not None or stride != 1:
+            raise typer.BadParameter(
+                "a detector of anomalies takes --labels, and no --start or --stride"
+            )
+        evaluation = estimator.evaluate(read_data(data), labels, goes_on=goes_on)
+    else:
+        if labels is not None or goes_on:
+            raise typer.BadParameter("--labels and --goes-on are for a detector of anomalies")
+        evaluation = estimator.evaluate(read_data(data), start=start, stride=stride)
+        say(f"data: {evaluation.report}")
     if json:
         show_json(evaluation.to_dict())
     else:

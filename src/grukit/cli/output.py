@@ -14,7 +14,13 @@ from grukit.core.files import write_atomically
 from grukit.core.model_folder import check_replaceable
 
 if TYPE_CHECKING:
-    from grukit.results import Evaluation, Forecast, SamplePaths
+    from grukit.results import (
+        AnomalyEvaluation,
+        AnomalyReport,
+        Evaluation,
+        Forecast,
+        SamplePaths,
+    )
 
 
 def say(words: str) -> None:
@@ -32,16 +38,20 @@ def show_json(result: Any) -> None:
     typer.echo(json.dumps(result, indent=2, allow_nan=False, ensure_ascii=False))
 
 
-def show_evaluation(evaluation: Evaluation) -> None:
+def show_evaluation(evaluation: Evaluation | AnomalyEvaluation) -> None:
     """The table of scores on stdout, and on stderr what was scored."""
     from grukit.data.calendar import show_time
+    from grukit.results import Evaluation
 
     show(evaluation.table())
-    say(
-        f"{evaluation.windows:,} forecasts of {evaluation.horizon} steps, made from "
-        f"{show_time(evaluation.first_origin)} to {show_time(evaluation.last_origin)}; "
-        "* marks the best"
-    )
+    if isinstance(evaluation, Evaluation):
+        what = (
+            f"{evaluation.windows:,} forecasts of {evaluation.horizon} steps, made from "
+            f"{show_time(evaluation.first_origin)} to {show_time(evaluation.last_origin)}"
+        )
+    else:
+        what = f"{evaluation.rows:,} rows with {evaluation.events:,} labelled events"
+    say(f"{what}; * marks the best")
 
 
 def table(rows: list[tuple[str, ...]]) -> str:
@@ -78,12 +88,12 @@ def check_model_output(path: Path, overwrite: bool) -> None:
     check_replaceable(path)
 
 
-def write_forecast(forecast: Forecast | SamplePaths, path: Path) -> None:
-    """Write a forecast as CSV, Parquet or JSON, as its suffix says, whole or not at all."""
+def write_answer(answer: Forecast | SamplePaths | AnomalyReport, path: Path) -> None:
+    """Write an answer as CSV, Parquet or JSON, as its suffix says, whole or not at all."""
     if path.suffix == ".json":
-        content = json.dumps(forecast.to_dict(), indent=2, allow_nan=False) + "\n"
+        content = json.dumps(answer.to_dict(), indent=2, allow_nan=False) + "\n"
     elif path.suffix == ".parquet":
-        content = forecast.to_frame().to_parquet(index=False)
+        content = answer.to_frame().to_parquet(index=False)
     else:
-        content = forecast.to_frame().to_csv(index=False)
+        content = answer.to_frame().to_csv(index=False)
     write_atomically(path, content)

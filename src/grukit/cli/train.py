@@ -8,18 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from grukit.cli.options import Config, Json, option, read_data
-from grukit.cli.output import check_model_output, say, show_evaluation, show_json
-from grukit.core.errors import DataError
+from grukit.cli.output import say, show_evaluation, show_json
+from grukit.cli.train_anomaly import anomaly
+from grukit.cli.training import checkpoint_of, save_trained
 
 if TYPE_CHECKING:
     from grukit.tasks.forecasting import Forecaster
 
 app = typer.Typer(no_args_is_help=True, help="Train a model for a task and write its folder.")
-
-
-@app.callback()
-def train() -> None:
-    """Keeps `train TASK` a group while there is one task."""
 
 
 @app.command()
@@ -248,18 +244,10 @@ def forecast(
     While it trains, its state lies in MODEL.training. Ctrl-C keeps it; the same command with
     --resume goes on from there.
     """
-    check_model_output(output, overwrite)
-    checkpoint = output.with_name(f"{output.name}.training")
+    checkpoint = checkpoint_of(output, resume, overwrite)
 
     from grukit.tasks.forecasting import Forecaster
-    from grukit.training.checkpoint import has_checkpoint, remove_checkpoint
     from grukit.training.fit import FitConfig
-
-    if has_checkpoint(checkpoint) and not (resume or overwrite):
-        raise DataError(
-            f"an interrupted training of {output.name} lies in {checkpoint}; to go on with it, "
-            "add --resume; to begin anew, add --overwrite"
-        )
 
     forecaster = Forecaster(
         horizon=horizon,
@@ -300,13 +288,11 @@ def forecast(
     forecaster.fit(
         read_data(data), _share_or_time(validation), checkpoint=checkpoint, resume=resume
     )
-    try:
-        forecaster.save(output)
-    except OSError:
-        say(f"the trained state is kept in {checkpoint}: make room, then run again with --resume")
-        raise
-    remove_checkpoint(checkpoint)
+    save_trained(forecaster, output, checkpoint)
     _show(forecaster, output, json)
+
+
+app.command()(anomaly)
 
 
 def _share_or_time(validation: str) -> float | str:

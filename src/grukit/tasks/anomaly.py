@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 import safetensors
@@ -34,6 +34,9 @@ from grukit.tasks.anomaly_stream import Scored, Stream, shares
 from grukit.tasks.base import Estimator
 from grukit.training.fit import FitConfig, fit
 
+if TYPE_CHECKING:
+    from grukit.plots.anomaly import AnomalyDisplay
+
 THRESHOLDS = {
     "surprise": Surprise,
     "quantile": Quantile,
@@ -45,7 +48,7 @@ THRESHOLDS = {
 MOST_QUIET_ROWS = 250
 # An epoch sees windows this far apart, and at most so many.
 _STRIDE, _WINDOWS_PER_EPOCH = 4, 2048
-_TRAINING = FitConfig(epochs=40, batch_size=32, learning_rate=5e-3, patience=None)
+TRAINING = FitConfig(epochs=40, batch_size=32, learning_rate=5e-3, patience=None)
 _RULES = {
     "method": one_of("forecast", "autoencoder", "both"),
     "time": optional(text()),
@@ -191,7 +194,7 @@ class AnomalyDetector(Estimator):
         windows = TrainingWindows(model, rows.values, int(self.window), _STRIDE)
         if network.forecaster is not None:
             network.change_scale.copy_(windows.change_scale())
-        training = self.training or _TRAINING
+        training = self.training or TRAINING
         if training.items_per_epoch is None and len(windows) > _WINDOWS_PER_EPOCH:
             training = FitConfig(**{**asdict(training), "items_per_epoch": _WINDOWS_PER_EPOCH})
         try:
@@ -237,6 +240,16 @@ class AnomalyDetector(Estimator):
             contributions=shares(scored.surprises),
             time=self.time or "row",
         )
+
+    def plot(
+        self, report: AnomalyReport, data: Any, labels: Any = None, title: str | None = None
+    ) -> AnomalyDisplay:
+        """A picture of what `detect` found in these rows; labels: bool [T], where known."""
+        from grukit.plots.anomaly import AnomalyDisplay
+
+        self._check_fitted()
+        values = read_rows(data, self.time, self.channels_).values
+        return AnomalyDisplay(report, values, labels, title)
 
     def update(self, row: Any) -> float:
         """Judge the next row of the stream, and learn from it.

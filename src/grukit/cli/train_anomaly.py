@@ -1,0 +1,140 @@
+"""grukit train anomaly: a detector from rows without labels."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from grukit.cli.options import Config, Json, option, read_data
+from grukit.cli.output import say, show, show_json
+from grukit.cli.output import table as aligned
+from grukit.cli.training import checkpoint_of, save_trained
+
+
+def anomaly(
+    data: Annotated[
+        str,
+        typer.Argument(
+            metavar="DATA",
+            help="A table, CSV or Parquet, of ordinary rows in the order of time: a column for "
+            "each channel. A few anomalies among them do no harm.",
+        ),
+    ],
+    output: Annotated[
+        Path, option("--output", "-o", metavar="MODEL", help="The model folder to write.")
+    ],
+    time: Annotated[
+        str | None,
+        option(
+            metavar="COLUMN",
+            help="The column of times. By default the rows just follow each other.",
+        ),
+    ] = None,
+    channel: Annotated[
+        list[str] | None,
+        option(
+            metavar="COLUMN",
+            help="A column to look at. Repeatable. By default all that hold numbers, so name them "
+            "if there are others, such as labels.",
+        ),
+    ] = None,
+    method: Annotated[
+        Literal["forecast", "autoencoder", "both"],
+        option(
+            metavar="METHOD",
+            help="Whose errors are looked at: of forecasts, of a GRU autoencoder, or both.",
+        ),
+    ] = "forecast",
+    threshold: Annotated[
+        Literal["surprise", "quantile", "pot", "spot", "conformal"],
+        option(
+            metavar="THRESHOLD",
+            help="What makes a score an alarm: surprise, quantile, pot, spot or conformal.",
+        ),
+    ] = "surprise",
+    risk: Annotated[
+        float, option(metavar="SHARE", help="Share of the ordinary rows that may raise an alarm.")
+    ] = 1e-3,
+    quiet: Annotated[
+        int | None,
+        option(
+            min=0,
+            metavar="ROWS",
+            help="Rows after an alarm that raise none. By default a third of the training rows, at "
+            "most 250.",
+        ),
+    ] = None,
+    cell: Annotated[
+        Literal["gru", "lstm", "rnn"],
+        option(metavar="CELL", help="What the network is made of: gru, lstm or rnn."),
+    ] = "gru",
+    hidden_size: Annotated[
+        int, option(min=1, metavar="UNITS", help="Units of each recurrent layer.")
+    ] = 24,
+    epochs: Annotated[
+        int, option(min=1, metavar="EPOCHS", help="Passes over the training data.")
+    ] = 40,
+    seed: Annotated[
+        int, option(min=0, metavar="SEED", help="The same seed gives the same model.")
+    ] = 0,
+    resume: Annotated[
+        bool,
+        option(
+            "--resume", help="Go on with an interrupted training, bit for bit as if it never was."
+        ),
+    ] = False,
+    overwrite: Annotated[
+        bool, option("--overwrite", help="Replace a model, or begin its training anew.")
+    ] = False,
+    json: Json = False,
+    config: Config = None,
+) -> None:
+    """Train a detector of anomalies on rows without labels.
+
+    While it trains, its state lies in MODEL.training. Ctrl-C keeps it; the same command with
+    --resume goes on from there.
+    """
+    checkpoint = checkpoint_of(output, resume, overwrite)
+
+    from grukit.tasks.anomaly import TRAINING, AnomalyDetector
+
+    detector = AnomalyDetector(
+        method,
+        time=time,
+        channels=tuple(channel) if channel else None,
+        threshold=threshold,
+        risk=risk,
+        quiet=quiet,
+        cell=cell,
+        hidden_size=hidden_size,
+        training=dataclasses.replace(TRAINING, epochs=epochs),
+        seed=seed,
+    )
+    detector.fit(read_data(data), checkpoint=checkpoint, resume=resume)
+    save_trained(detector, output, checkpoint)
+    rows, alarms = len(detector.labels_), int(detector.labels_.sum())
+    if json:
+        show_json(
+            {
+                "model": str(output),
+                "channels": list(detector.channels_),
+                "rows": rows,
+                "alarms": alarms,
+                "quiet": detector.quiet_,
+            }
+        )
+        return
+    show(
+        aligned(
+            [
+                ("channels", ", ".join(detector.channels_)),
+                ("rows", f"{rows:,}"),
+                ("alarms in them", f"{alarms:,}"),
+                ("quiet after an alarm", f"{detector.quiet_} rows"),
+            ]
+        )
+    )
+    say(f"trained for {len(detector.history_)} epochs; wrote {output}")
