@@ -168,6 +168,15 @@ def test_a_target_that_the_family_cannot_have(fitted, small, distribution, value
             use(table)
 
 
+@every
+def test_the_card_says_what_is_answered(fitted, distribution, tmp_path):
+    fitted[distribution].save(tmp_path / "model")
+    card = (tmp_path / "model" / "README.md").read_text(encoding="utf-8")
+    words = {"quantiles": "as quantiles 0.025", "bernoulli": "as the probability of an event"}
+    assert words.get(distribution, distribution.split("_")[0]) in card.lower()
+    assert ("calibrated on the other half" in card) == FAMILIES[distribution].continuous
+
+
 @pytest.mark.parametrize("distribution", ["negative_binomial", "bernoulli"])
 def test_counts_and_events_are_not_differenced(distribution, small):
     table = table_of(distribution)

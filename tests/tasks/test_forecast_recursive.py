@@ -177,6 +177,11 @@ def test_the_sum_of_a_random_walk_varies_as_it_does():
     assert paths.sum(axis=1).var() == pytest.approx(wanted, rel=0.3)
 
 
+def test_its_samples_have_no_gradient_to_explain(fitted):
+    with pytest.raises(ParameterError, match="mode must be 'direct', to explain a quantile"):
+        fitted["quantiles"].explain(future=table_of("quantiles"))
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -46,6 +46,8 @@ def explain_forecast(
         raise ParameterError(
             must_be("distribution", "one of numbers, to explain a quantile", model.family.name)
         )
+    if model.recursive:
+        raise ParameterError(must_be("mode", "'direct', to explain a quantile", "recursive"))
     level_index(model.levels, level)
     windows = Windows(encoded, origins, model.shape)
     parts = [

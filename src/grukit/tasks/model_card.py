@@ -41,17 +41,15 @@ def model_card(
     else:
         judged = (
             f"On the {scores.windows:,} validation windows, which chose the epoch, so take the "
-            "scores as somewhat optimistic and evaluate on later data. The intervals scored on "
-            "each half of them were calibrated on the other half:\n\n"
+            f"scores as somewhat optimistic and evaluate on later data. {_calibration(model)}:\n\n"
             f"```\n{scores.table()}\n```"
         )
-    levels = ", ".join(f"{level:g}" for level in model.levels)
     first, last = show_time(panel.times.min()), show_time(panel.times.max())
     return f"""\
 # Forecaster of {panel.columns.target}
 
 {model.shape.horizon} steps of frequency `{panel.calendar.freq}` ahead, from
-{model.shape.lookback} steps of the past, as quantiles {levels}.
+{model.shape.lookback} steps of the past, {_answers(model)}.
 {_NAMES[model.network.cell]} with {parameters:,} parameters{members}, written by
 grukit {__version__}.
 
@@ -79,3 +77,22 @@ from grukit import Forecaster
 forecast = Forecaster.load("this folder").predict()
 ```
 """
+
+
+def _answers(model: ForecastModel) -> str:
+    """What a forecast is made of."""
+    levels = ", ".join(f"{level:g}" for level in model.levels)
+    answer = {
+        "quantiles": f"as quantiles {levels}",
+        "student_t": f"by a Student t, with quantiles {levels}",
+        "mixture": f"by a mixture of normals, with quantiles {levels}",
+        "negative_binomial": f"as counts by a negative binomial, with quantiles {levels}",
+        "bernoulli": "as the probability of an event",
+    }[model.family.name]
+    return answer + ", step by step from samples" * model.recursive
+
+
+def _calibration(model: ForecastModel) -> str:
+    if not model.family.continuous:
+        return "Nothing was calibrated"
+    return "The intervals scored on each half of them were calibrated on the other half"
