@@ -195,7 +195,7 @@ On the split of that paper, from October to December 2015 ({_calls(models, ACL18
 
 {_direction_table(models, ACL18, own)}
 
-Walking forward, from January 2016 to August 2017 ({_calls(models, WALK)} movements), with a
+Walking forward, from January 2016 to September 2017 ({_calls(models, WALK)} movements), with a
 training on the {LEARNED_DAYS} days before each half-year, less an embargo of {EMBARGO} day:
 
 {_direction_table(models, WALK, own)}
@@ -210,9 +210,9 @@ here than it was.
 
 ## Variance
 
-Parkinson's variance from the day's high and low, from October 2015 to August 2017:
+Parkinson's variance from the day's high and low, from October 2015 to September 2017:
 {baselines["forecasts"]:,} forecasts. QLIKE is the mean over days of the mean over stocks; 0 is
-perfect. The test is that of Diebold and Mariano on the daily means, the GRU's over its seeds;
+perfect. The test is that of Diebold and Mariano on the daily means, the GRU's over its seeds too;
 a negative statistic says that the GRU has the smaller loss.
 
 {_variance_table(baselines, own)}
@@ -315,21 +315,24 @@ def _p_value(value: float) -> str:
 def _finding(models: Models, baselines: dict[str, Any], own: list[dict[str, Any]]) -> str:
     loss = np.stack([_unpacked(row["qlike"]) for row in own]).mean(axis=0)
     others = {name: _unpacked(packed) for name, packed in baselines["qlike"].items()}
-    below = {name: 100 * (1 - loss.mean() / other.mean()) for name, other in others.items()}
-    regression = diebold_mariano(loss, others["log HAR + market"])
-    counts = _counts(models[next(reversed(models))], WALK)
-    low, high = interval(accuracy, counts)
-    earned = np.mean([curve.annual_return for curve in _curves(models[next(reversed(models))])])
+    ewma, har, log_har, market = (
+        f"{100 * (1 - loss.mean() / other.mean()):.1f} %" for other in others.values()
+    )
+    p_value = diebold_mariano(loss, others["log HAR + market"]).p_value
+    gru = models[next(reversed(models))]
+    counts = _counts(gru, WALK)
+    right = f"{100 * accuracy(counts).mean():.1f} %"
+    low, high = (f"{100 * end:.1f}" for end in interval(accuracy, counts))
+    earned = f"{100 * np.mean([curve.annual_return for curve in _curves(gru)]):.0f} %"
     return f"""\
-**How far a stock will move can be forecast.** The QLIKE of the model with the GRU is
-{below["EWMA"]:.1f} % below that of EWMA, {below["HAR"]:.1f} % below that of HAR, and
-{below["log HAR"]:.1f} % below that of a HAR of the logarithm. Most of this needs no network: beside
-a linear regression that sees the whole market it gains {below["log HAR + market"]:.1f} %
-(p = {regression.p_value:.2f}).
+**How far a stock will move can be forecast.** The QLIKE of the model with the GRU is {ewma} below
+that of EWMA, {har} below that of HAR, and {log_har} below that of a HAR of the logarithm. Most of
+this needs no network: beside a linear regression that sees the whole market, the gain is {market}
+(p = {p_value:.2f}).
 
-**Which way it will move cannot, from prices alone.** Walking forward the GRU is right in
-{100 * accuracy(counts).mean():.1f} % of the movements ({100 * low:.1f} to {100 * high:.1f} %), and
-trading on it would have returned {100 * earned:.0f} % a year after costs."""
+**Which way it will move cannot, from prices alone.** Walking forward the GRU is right in {right} of
+the movements ({low} to {high} %), and trading on it would have returned {earned} a year after
+costs."""
 
 
 if __name__ == "__main__":
