@@ -15,7 +15,7 @@ EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.py"))
 def test_the_example_reaches_its_score(example, request, tmp_path):
     source = example.read_text(encoding="utf-8")
     assert "assert " in source
-    if "grukit.data.catalog" in source or "from grukit.data import catalog" in source:
+    if "catalog.load" in source:
         request.getfixturevalue("data_folder")
     outcome = subprocess.run(
         [sys.executable, "-W", "error", example],

@@ -82,7 +82,7 @@ class Page:
         """What lies between two lines, one colour, with both ends where the pointer is."""
         edge = {"color": color, "width": 0.8}
         self._add(row, f"{label}, from", False, x=x, y=low, mode="lines", line=edge)
-        filled = {"fill": "tonexty", "fillcolor": color}
+        filled: dict[str, Any] = {"fill": "tonexty", "fillcolor": color}
         self._add(row, label, x=x, y=high, mode="lines", line=edge, **filled)
 
     def dots(
