@@ -170,7 +170,11 @@ def test_beside_covariates_that_do_not_change_and_of_every_kind(table):
     assert encoder.known_width == model._model.context.known.shape[1]
     assert model.evaluate(rich, start=time(330)).windows > 0
     ahead = rich[(rich.ds >= time(320)) & (rich.ds < time(326))]
-    assert np.isfinite(model.predict(future=ahead[~(ahead.issued_at >= time(320))]).values).all()
+    known = ahead[~(ahead.issued_at >= time(320))]
+    assert np.isfinite(model.predict(future=known).values).all()
+    explained = model.explain(future=known)
+    assert set(explained.future) == {"holiday", "calendar", "wind", "sky"}
+    assert np.abs(explained.future["wind"]).max() > np.abs(explained.future["calendar"]).max()
 
 
 def test_a_step_that_nothing_is_issued_about_is_masked(fitted, table):

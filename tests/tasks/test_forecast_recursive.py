@@ -186,6 +186,7 @@ def test_its_samples_have_no_gradient_to_explain(fitted):
     ("options", "message"),
     [
         ({"mode": "both"}, "mode must be one of 'direct', 'recursive', got 'both'"),
+        ({"issued_at": "issued"}, "issued_at must be None with mode='recursive', got 'issued'"),
         ({"past_covariates": ("wind",)}, "past_covariates must be empty with mode='recursive'"),
         ({"network": "segments"}, "network must be one of 'auto', 'steps' with mode='rec"),
         ({"cell": "gru_d"}, "cell must be one of 'gru', 'lstm', 'rnn' with mode='recursive'"),

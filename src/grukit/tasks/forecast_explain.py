@@ -10,6 +10,7 @@ added to, belong to both ends, so what they add is in the start.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -57,13 +58,11 @@ def explain_forecast(
     past, future, static = (np.concatenate([part[name] for part in parts]) for name in _INPUTS)
     forecast, start = (np.array([part[name] for part in parts]) for name in ("forecast", "start"))
     encoder, shape = model.encoder, model.shape
-    ahead = _by_column(encoder.future, future, rest=(CALENDAR,))
-    behind = {
-        target: past[..., :WINDOW_COLUMNS].sum(axis=-1),
-        **_by_column(
-            (*encoder.past, *encoder.future), past[..., WINDOW_COLUMNS:], rest=(CALENDAR,)
-        ),
-    }
+    calendar = (CALENDAR, len(encoder.calendar.feature_names))
+    known = [*_widths(encoder.future), calendar, *_widths(encoder.issued)]
+    ahead = _by_column(known, future)
+    behind = _by_column([(target, WINDOW_COLUMNS), *_widths(encoder.past), *known], past)
+    place = [(name, 1) for name in WINDOW_PLACE] if shape.scale_by_window else []
     total = past.sum(axis=(1, 2)) + future.sum(axis=(1, 2)) + static.sum(axis=1)
     return Explanation(
         series=encoded.ids,
@@ -75,7 +74,7 @@ def explain_forecast(
         future_times=encoded.times[origins[:, None] + np.arange(shape.horizon)],
         past=behind,
         future=ahead,
-        static=_by_column(encoder.static, static, rest=WINDOW_PLACE),
+        static=_by_column([*_widths(encoder.static), *place], static),
         unexplained=forecast - start - total,
     )
 
@@ -169,15 +168,13 @@ def _steps(step: int | None) -> slice:
     return slice(None) if step is None else slice(step - 1, step)
 
 
-def _by_column(
-    columns: tuple[ColumnEncoder, ...], values: np.ndarray, rest: tuple[str, ...]
-) -> dict[str, np.ndarray]:
-    """Sums over the encoded columns [..., P] of each; what follows them has the names of `rest`."""
-    found, at = {}, 0
-    for column in columns:
-        found[column.name] = values[..., at : at + column.width].sum(axis=-1)
-        at += column.width
-    if at < values.shape[-1]:
-        left = np.split(values[..., at:], len(rest), axis=-1)
-        found |= {name: own.sum(axis=-1) for name, own in zip(rest, left, strict=True)}
-    return found
+def _widths(columns: Sequence[ColumnEncoder]) -> list[tuple[str, int]]:
+    return [(column.name, column.width) for column in columns]
+
+
+def _by_column(columns: Sequence[tuple[str, int]], values: np.ndarray) -> dict[str, np.ndarray]:
+    """Sums over the encoded columns [..., P] of each name, which has so many of them."""
+    ends = np.cumsum([width for _, width in columns], dtype=np.int64)
+    *parts, _ = np.split(values, ends, axis=-1)
+    own = zip(columns, parts, strict=True)
+    return {name: part.sum(axis=-1) for (name, width), part in own if width}

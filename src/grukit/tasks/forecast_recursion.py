@@ -27,6 +27,8 @@ def check_recursive(settings: Mapping[str, Any]) -> None:
     """Raise ParameterError for a setting that a recursive forecaster cannot have."""
     rules = {
         "past_covariates": Rule("empty", lambda columns: not len(columns)),
+        # Taught at every step of the lookback, it would read there what was issued later.
+        "issued_at": Rule("None", lambda column: column is None),
         "network": one_of("auto", "steps"),
         "cell": one_of("gru", "lstm", "rnn"),
         "ensemble": one_of(1),
