@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from grukit.core.errors import MissingExtra, ParameterError
 from grukit.plots.forecast import ForecastDisplay
 from grukit.results import Columns, Forecast
+from grukit.results.distributions import Bernoulli
 
 pytest.importorskip("matplotlib")
 from matplotlib import colors, dates
@@ -85,6 +87,20 @@ def test_labels_say_what_is_seen():
     assert [text.get_text() for text in legend.get_texts()] == [
         *("history", "median forecast", "80 % interval", "95 % interval", "truth", "origin")
     ]
+
+
+def test_of_events_the_probability_is_drawn():
+    known = make_display(series=("JFK",)).forecast
+    probability = np.linspace(0.1, 0.9, STEPS)[None]
+    events = Bernoulli(probability)
+    forecast = replace(known, values=events.quantile(known.levels), distribution=events)
+    (ax,) = make_display(series=("JFK",), forecast=forecast).plot().axes
+    drawn = line(ax, "probability")
+    assert np.isnan(drawn[0])
+    np.testing.assert_array_equal(drawn[1:], probability[0])
+    labels = {each.get_label() for each in (*ax.lines, *ax.collections)}
+    assert "median forecast" not in labels
+    assert not any("interval" in str(label) for label in labels)
 
 
 def test_without_truth_unit_or_title():

@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+import safetensors.torch
 import torch
 
 from grukit import FitConfig, Forecaster
 from grukit.core.errors import DataError, ParameterError
+from grukit.core.model_folder import read_model_folder, write_model_folder
 from grukit.data.windows import Windows, origins
 from grukit.results.distributions import Bernoulli, NegativeBinomial
 from grukit.tasks.base import load_model
@@ -189,6 +191,29 @@ def test_counts_and_events_are_not_differenced(distribution, small):
 def test_a_distribution_must_be_known(small, frame):
     with pytest.raises(ParameterError, match="distribution must be one of 'quantiles', 'student_t"):
         small(distribution="normal").fit(frame)
+
+
+@pytest.mark.parametrize("distribution", ["negative_binomial", "bernoulli"])
+def test_what_is_not_stretched_does_not_adapt(fitted, distribution):
+    table = table_of(distribution)
+    with pytest.raises(ParameterError, match="adaptive must be False with distribution="):
+        fitted[distribution].evaluate(table, start="2024-01-10", adaptive=True)
+
+
+def test_a_folder_from_before_distributions_forecasts_alike(fitted, tmp_path):
+    model = fitted["quantiles"]
+    model.save(tmp_path / "new")
+    folder = read_model_folder(tmp_path / "new")
+    weights = safetensors.torch.load(folder.weights)
+    del folder.config["settings"]["distribution"], folder.config["settings"]["mode"]
+    del folder.config["encoder"]["unit"], weights["copula"]
+    folder.config["settings"]["differencing"] = 1
+    packed = safetensors.torch.save(weights)
+    write_model_folder(tmp_path / "old", folder.config, packed, folder.texts)
+    old = Forecaster.load(tmp_path / "old")
+    np.testing.assert_array_equal(old.predict().values, model.predict().values)
+    with pytest.raises(ParameterError, match="simulate needs a model whose validation windows"):
+        old.simulate()
 
 
 # What they learn

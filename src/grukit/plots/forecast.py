@@ -25,6 +25,7 @@ from grukit.plots.style import (
     save,
 )
 from grukit.results import Forecast, central_coverages
+from grukit.results.distributions import Bernoulli
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -46,14 +47,17 @@ class Lines(NamedTuple):
     past: np.ndarray
     observed: np.ndarray
     times: np.ndarray
-    median: np.ndarray
+    label: str
+    middle: np.ndarray
+    """The median, or the probability of an event."""
     intervals: dict[float, tuple[np.ndarray, np.ndarray]]
     """Lower and upper end by coverage, narrowest first."""
     truth: np.ndarray | None
 
 
 class ForecastDisplay:
-    """History, median, the two widest central intervals and, where known, the truth.
+    """History, median, the two widest central intervals and, where known, the truth; of events
+    their probability.
 
     Args:
         forecast: what to draw.
@@ -183,16 +187,22 @@ class ForecastDisplay:
         def from_origin(values: np.ndarray) -> np.ndarray:
             return np.append(observed[-1], values[row])
 
-        coverages = central_coverages(self.forecast.levels)[-2:]
         intervals = {}
-        for coverage in coverages:
-            lower, upper = self.forecast.interval(coverage)
-            intervals[coverage] = (from_origin(lower), from_origin(upper))
+        if isinstance(self.forecast.distribution, Bernoulli):
+            # Of 0 or 1 an interval shows nothing.
+            label = "probability"
+            middle = np.append(np.nan, self.forecast.distribution.probability[row])
+        else:
+            label, middle = "median forecast", from_origin(self.forecast.median)
+            for coverage in central_coverages(self.forecast.levels)[-2:]:
+                lower, upper = self.forecast.interval(coverage)
+                intervals[coverage] = (from_origin(lower), from_origin(upper))
         return Lines(
             past,
             observed,
             np.append(past[-1], self.forecast.times[row]),
-            from_origin(self.forecast.median),
+            label,
+            middle,
             intervals,
             None if self.truth is None else from_origin(self.truth),
         )
@@ -214,7 +224,7 @@ class ForecastDisplay:
     def _draw(self, ax: Axes, name: str) -> None:
         lines = self._lines(name)
         draw_line(ax, lines.past, lines.observed, color=INK, linewidth=1.3, label="history")
-        draw_line(ax, lines.times, lines.median, color=BLUE, linewidth=2.2, label="median forecast")
+        draw_line(ax, lines.times, lines.middle, color=BLUE, linewidth=2.2, label=lines.label)
         for (coverage, ends), (colour, depth) in zip(lines.intervals.items(), BANDS, strict=False):
             ax.fill_between(
                 lines.times,
@@ -246,7 +256,7 @@ class ForecastDisplay:
             ):
                 page.band(row, lines.times, *ends, f"{100 * coverage:g} % interval", colour)
             page.line(row, lines.past, lines.observed, "history", INK)
-            page.line(row, lines.times, lines.median, "median forecast", BLUE, width=2.2)
+            page.line(row, lines.times, lines.middle, lines.label, BLUE, width=2.2)
             if lines.truth is not None:
                 page.line(row, lines.times, lines.truth, "truth", VERMILLION)
             page.upright(row, lines.past[-1])
