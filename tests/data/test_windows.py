@@ -57,7 +57,7 @@ def by_hand(encoded: Encoded, origin: int, shape: WindowShape) -> dict[str, np.n
     center, spread = encoded.center[series], encoded.spread[series]
     values = [float(encoded.target[row] - center) / spread for row in range(origin - L, origin)]
     target = [float(encoded.target[row] - center) / spread for row in range(origin, origin + H)]
-    static = [float(series)]
+    static, width = [float(series)], 1.0
     if shape.scale_by_window:
         known = [value for value in values if not math.isnan(value)]
         middle = sum(known) / len(known)
@@ -100,6 +100,7 @@ def by_hand(encoded: Encoded, origin: int, shape: WindowShape) -> dict[str, np.n
         "observed": ~np.isnan(target),
         "center": center,
         "spread": spread,
+        "width": width,
     }
 
 

@@ -54,6 +54,7 @@ class WindowBatch:
     series:   int64 [B], `index` of the series: its place among those of training, or -1.
     target:   [B, H], anything where not observed. observed: bool [B, H].
     center, spread: [B], so that a value in units of the data is center + spread * scaled.
+    width: [B], the spread of the window in units of that of its series.
     """
 
     past: Tensor
@@ -65,6 +66,7 @@ class WindowBatch:
     observed: Tensor
     center: Tensor
     spread: Tensor
+    width: Tensor
 
 
 class Windows:
@@ -98,6 +100,7 @@ class Windows:
         values, observed = self._scaled(behind, center, spread)
         target, target_observed = self._scaled(ahead, center, spread)
         static = self._static[series]
+        width = torch.ones(len(origin), 1)
         if self.scale_by_window:
             middle, width = _window_scale(values, observed, self.unit)
             values = torch.where(observed, (values - middle) / width, 0.0)
@@ -118,6 +121,7 @@ class Windows:
             observed=target_observed,
             center=center,
             spread=spread,
+            width=width[:, 0],
         )
 
     def step_scale(self) -> Tensor:

@@ -65,13 +65,17 @@ class Family:
     def batch_loss(
         self, parameters: Tensor, batch: WindowBatch, levels: Sequence[float]
     ) -> LossSum:
-        """The loss of what a network answers [B, H, P] to a batch of windows."""
-        target = batch.target - batch.base
+        """The loss of what a network answers [B, H, P] to a batch of windows.
+
+        It is in units of each series, as an error of a forecast is: in units of the windows, those
+        that hardly move would count the most. The likelihood of a count is that of the count.
+        """
+        unit = batch.spread if self.unit == "mean" else batch.width
+        unit = unit[:, None].to(parameters.dtype)
+        parameters = in_units(parameters, self.kinds, unit[..., None])
+        target = (batch.target - batch.base) * unit
         if self.unit == "mean":
-            # The likelihood of a count is that of the whole number.
-            spread = batch.spread[:, None].to(target.dtype)
-            parameters = in_units(parameters, self.kinds, spread[..., None])
-            target = (target * spread).round()
+            target = target.round()
         at = torch.tensor(levels, dtype=parameters.dtype, device=parameters.device)
         return self.loss(parameters, target, at, batch.observed)
 
