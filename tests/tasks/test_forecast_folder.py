@@ -195,7 +195,7 @@ def test_weights_that_are_no_safetensors_are_noticed(folder):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"task": "anomaly"}, "must be .*'forecast'.* got 'anomaly'"),
+        ({"task": "alchemy"}, "must be .*'forecast'.* got 'alchemy'"),
         ({"task": None}, "must be .*'forecast'.* got None"),
         ({"format": 99}, "written by a newer grukit"),
         ({"format": None}, "not a grukit model"),
