@@ -92,6 +92,7 @@ def test_the_true_values_fed_back_give_what_training_saw(fitted):
     batch = Windows(encoded, at, model._model.shape).batch(torch.arange(len(at)))
     truth = encoded.target[at[:, None] + np.arange(model.horizon)]
 
+    unit = (batch.spread / batch.width).numpy()
     draws = np.full((len(at), 1, model.horizon), 0.5)
     likelihood = 0.0
     for step in range(model.horizon):
@@ -108,7 +109,7 @@ def test_the_true_values_fed_back_give_what_training_saw(fitted):
             sampled(network, family, batch, levels, _shifted(draws, step, by))[:, step, 0]
             for by in (-width, width)
         ]
-        likelihood -= np.log(2 * width / (around[1] - around[0]) * batch.spread.numpy()).sum()
+        likelihood -= np.log(2 * width / (around[1] - around[0]) * unit).sum()
     wanted = recursive_loss(network, family, batch, levels)
     assert int(wanted.count) == truth.size
     assert wanted.total.item() == pytest.approx(likelihood, rel=0.01)
