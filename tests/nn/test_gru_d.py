@@ -30,7 +30,7 @@ def layer(**options) -> GRUD:
 
 
 def paper(made: GRUD, x, mask, times, swap: bool = False):
-    """Equations 10 to 17 of arXiv:1606.01865 one number at a time, z as 1 - z of the paper."""
+    """The equations of arXiv:1606.01865 one number at a time, z as 1 - z of the paper."""
     cell = made.cell
     w, u = cell.gru.weight_ih.chunk(3), cell.gru.weight_hh.chunk(3)
     b = (cell.gru.bias_ih + cell.gru.bias_hh).chunk(3)

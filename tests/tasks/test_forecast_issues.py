@@ -192,6 +192,11 @@ def test_a_step_that_nothing_is_issued_about_is_masked(fitted, table):
         (lambda t: t.drop(columns="issued_at"), DataError, "must have a column 'issued_at'"),
         (lambda t: t[t.issued_at.isna()], DataError, "has rows with 'issued_at' in training"),
         (lambda t: t[t.issued_at.notna()], DataError, "one row without 'issued_at', got none"),
+        (
+            lambda t: t.assign(issued_at=t.issued_at.dt.tz_localize("UTC")),
+            DataError,
+            "the times in 'ds' and 'issued_at' must both have a time zone or neither, got one",
+        ),
         (lambda t: t.assign(wind=t.wind.fillna(1.0)), DataError, "in rows without, got both"),
         (lambda t: t.assign(wind=t.wind.replace(t.wind.max(), np.inf)), DataError, "finite"),
         (

@@ -14,7 +14,7 @@ import numpy as np
 
 from grukit.core.errors import DataError
 from grukit.data.calendar import Calendar, of_series, show_time
-from grukit.data.values import covariate_of, ids_of, is_missing, times_of
+from grukit.data.values import covariate_of, has_zone, ids_of, is_missing, times_of
 
 if TYPE_CHECKING:
     import narwhals
@@ -86,6 +86,9 @@ def read_issues(
             raise DataError(
                 f"{name!r} must be finite or missing, got {values[np.isinf(values)][0]}"
             )
+    if has_zone(rows[columns.time]) != has_zone(rows[columns.issued]):
+        both = f"{columns.time!r} and {columns.issued!r}"
+        raise DataError(f"the times in {both} must both have a time zone or neither, got one")
     times, issued = (times_of(rows[name], calendar) for name in (columns.time, columns.issued))
     if columns.series is None:
         ids, series = ("",), np.zeros(len(rows), np.int64)

@@ -138,7 +138,7 @@ class GRUD(nn.Module):
     (torch.Size([5, 8, 20]), torch.Size([8, 20]), torch.Size([8, 3]))
 
     Che, Purushotham, Cho, Sontag and Liu 2018, Recurrent Neural Networks for Multivariate Time
-    Series with Missing Values (arXiv:1606.01865), equations 10 to 17. With m the mask, d the time
+    Series with Missing Values (arXiv:1606.01865). With m the mask, d the time
     since the last observation (`delays`), x' that observation and x~ the mean,
 
         g_x = exp(-max(0, w_x * d_t + b_x))
