@@ -24,10 +24,11 @@ def closed(year):
 @pytest.mark.parametrize(
     ("year", "holidays"),
     [
-        # As the exchange announced them; 2012 with two days of hurricane, 2022 the first Juneteenth
-        # (a Sunday) and a New Year on Saturday, which is not made up for.
+        # As the exchange announced them: 2012 with two days of hurricane, 2021 ending before a New
+        # Year on Saturday, which is not made up for, 2022 with the first Juneteenth, a Sunday.
         (2012, "01-02 01-16 02-20 04-06 05-28 07-04 09-03 10-29 10-30 11-22 12-25"),
         (2015, "01-01 01-19 02-16 04-03 05-25 07-03 09-07 11-26 12-25"),
+        (2021, "01-01 01-18 02-15 04-02 05-31 07-05 09-06 11-25 12-24"),
         (2022, "01-17 02-21 04-15 05-30 06-20 07-04 09-05 11-24 12-26"),
         (2025, "01-01 01-09 01-20 02-17 04-18 05-26 06-19 07-04 09-01 11-27 12-25"),
     ],
