@@ -22,3 +22,17 @@ def test_events_are_trained_and_forecast(grukit, tmp_path):
     drawn = grukit("predict", tmp_path / "m", "--paths", "3", "--plot", tmp_path / "picture.png")
     assert drawn.code == 2
     assert "--plot draws quantiles, not --paths" in drawn.err
+
+
+def test_a_recursive_forecaster_is_trained(grukit, tmp_path):
+    table = pd.DataFrame({"ds": pd.date_range("2024-01-01", periods=240, freq="h")})
+    table["y"] = table.ds.dt.hour % 5
+    table.to_csv(tmp_path / "sold.csv", index=False)
+    options = ("--distribution", "negative_binomial", "--mode", "recursive", "--horizon", "6")
+    more = ("--lookback", "24", "--hidden-size", "4", "--epochs", "1")
+    trained = grukit(
+        "train", "forecast", tmp_path / "sold.csv", "-o", tmp_path / "m", *options, *more
+    )
+    assert trained.code == 0
+    card = (tmp_path / "m" / "README.md").read_text(encoding="utf-8")
+    assert "step by step from samples" in card
