@@ -173,6 +173,15 @@ def test_beside_covariates_that_do_not_change_and_of_every_kind(table):
     known = ahead[~(ahead.issued_at >= time(320))]
     assert np.isfinite(model.predict(future=known).values).all()
     explained = model.explain(future=known)
+    holidays = ahead[ahead.issued_at.isna()][["unique_id", "ds", "holiday"]]
+    until = rich[(rich.ds < time(320)) | (rich.issued_at < time(320)) & (rich.ds < time(326))]
+    np.testing.assert_allclose(
+        model.predict(until, future=holidays).values, model.predict(future=known).values, rtol=1e-6
+    )
+    with pytest.raises(DataError, match="covariates 'holiday' must be given for the 6 steps"):
+        model.predict(future=known.drop(columns="holiday"))
+    with pytest.raises(DataError, match="'wind', 'sky', which change by issue, must be given"):
+        model.predict(future=holidays)
     assert set(explained.future) == {"holiday", "calendar", "wind", "sky"}
     assert np.abs(explained.future["wind"]).max() > np.abs(explained.future["calendar"]).max()
 

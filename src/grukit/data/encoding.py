@@ -290,7 +290,7 @@ class PanelEncoder:
         if not roles:
             return np.empty((rows, 0), np.float32)
         names = ", ".join(repr(column.name) for column in roles)
-        if future is None:
+        if future is None or not {column.name for column in roles} <= set(future.covariates):
             raise DataError(
                 f"the known-future covariates {names} must be given for the {count} steps after "
                 "the data, got none; pass a table of them as future="

@@ -349,16 +349,17 @@ def _columns_present(names: Sequence[str], columns: Columns, target_required: bo
     """The roles, less those that the table may lack and does."""
     if columns.series == DEFAULT_SERIES and DEFAULT_SERIES not in names:
         columns = replace(columns, series=None)
-    required = list(columns.names)
+    required = columns.names
     if not target_required:
-        required.remove(columns.target)
+        # What changes by issue may come in a table of its own.
+        roles = ("past", "static") if columns.issued is None else ("past", "static", "future")
         here = {
-            role: tuple(name for name in getattr(columns, role) if name in names)
-            for role in ("past", "static")
+            role: tuple(name for name in getattr(columns, role) if name in names) for role in roles
         }
-        for name in (*columns.past, *columns.static):
-            required.remove(name)
         columns = replace(columns, **here)
+        if columns.issued not in names:
+            columns = replace(columns, issued=None)
+        required = tuple(name for name in columns.names if name != columns.target)
     for name in required:
         if name not in names:
             role = next((role for role in _NAMED if getattr(columns, role) == name), None)
