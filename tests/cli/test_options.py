@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import subprocess
 import sys
-import time
 
 import pytest
 import typer
@@ -165,16 +164,11 @@ def test_version(grukit):
     assert grukit("--version").out == f"grukit {__version__}\n"
 
 
-def test_help_is_quick_and_loads_nothing_heavy():
-    heavy = {"torch", "numpy", "pandas", "narwhals", "matplotlib"}
+def test_help_loads_nothing_heavy():
+    heavy = {"torch", "numpy", "pandas", "narwhals", "matplotlib", "plotly", "scipy", "optuna"}
     code = "from grukit.cli.main import main; main(['--help'])"
     command = [sys.executable, "-X", "importtime", "-c", code]
-    seconds = []
-    for _ in range(3):
-        start = time.perf_counter()
-        result = subprocess.run(command, capture_output=True, text=True, check=True)
-        seconds.append(time.perf_counter() - start)
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
     loaded = {line.split("|")[-1].strip() for line in result.stderr.splitlines()}
     assert "typer" in loaded
     assert not heavy & loaded
-    assert min(seconds) < 0.5
