@@ -703,6 +703,9 @@ class Forecaster(Estimator):
         check(vars(self), _RULES)
         if 0.5 not in check_levels(self.levels):
             raise ParameterError(must_be("levels", "a list with 0.5 in it", tuple(self.levels)))
+        if self.differencing and not self._family.continuous:
+            wanted = f"None or 0 with distribution={self.distribution!r}"
+            raise ParameterError(must_be("differencing", wanted, self.differencing))
         if self.mode == "recursive":
             check_recursive(self.get_params())
         if self.cell == "gru_d" and self.network == "segments":
@@ -735,9 +738,6 @@ class Forecaster(Estimator):
             lag = 1 if family.continuous else 0
         if lag > lookback:
             raise ParameterError(must_be("differencing", f"at most the lookback, {lookback}", lag))
-        if lag and not family.continuous:
-            wanted = f"None or 0 with distribution={family.name!r}"
-            raise ParameterError(must_be("differencing", wanted, lag))
         return WindowShape(
             lookback=int(lookback),
             horizon=int(self.horizon),

@@ -108,11 +108,9 @@ def bernoulli_nll(parameters: Tensor, target: Tensor, observed: Tensor) -> LossS
     target:     [...], 0 or 1; ignored (it may be NaN) where not observed.
     observed:   bool [...].
     """
-    target = torch.where(observed, target, 0.0)
-    loss = binary_cross_entropy_with_logits(
-        _exact(parameters).squeeze(-1), target, reduction="none"
-    )
-    return _over(loss, observed)
+    log_odds = _exact(parameters).squeeze(-1)
+    target = torch.where(observed, target, 0.0).expand_as(log_odds)
+    return _over(binary_cross_entropy_with_logits(log_odds, target, reduction="none"), observed)
 
 
 def _exact(parameters: Tensor) -> Tensor:
