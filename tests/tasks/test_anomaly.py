@@ -49,6 +49,24 @@ def test_a_stream_gets_the_scores_of_a_table(method, cell):
     assert report.alarms[100]
 
 
+def test_equal_errors_of_a_stream_are_equal_in_a_table():
+    """Square waves err by the same few numbers again and again, which rounding must not part."""
+    square = np.sign(np.sin(np.arange(1200)[:, None] / 7 + np.arange(3)))
+    for rows in (square[:, :1], square):
+        detector = AnomalyDetector(window=32, training=QUICK).fit(rows[:600])
+        scores = detector.detect(rows[600:], goes_on=True).scores
+        np.testing.assert_allclose([detector.update(row) for row in rows[600:]], scores, atol=1e-5)
+
+
+@pytest.mark.parametrize("unit", [1e-300, 1e-150, 1e-12, 1e99])
+def test_the_unit_may_be_tiny_or_huge(unit):
+    rows = unit * waves(600)
+    detector = AnomalyDetector("both", training=QUICK).fit(rows[:400])
+    assert np.isfinite(detector.detect(rows[400:], goes_on=True).scores).all()
+    assert detector.update(np.full(3, 1e100)) > 3
+    assert np.isfinite(detector.update(rows[0]))
+
+
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("threshold", ["surprise", "spot"])
 def test_a_restart_in_the_stream_goes_on_as_if_nothing_had_happened(method, threshold, tmp_path):

@@ -30,6 +30,10 @@ _CHANGE_SCALE = 3.0
 # The first rows of a training window do not count: the state knows nothing yet.
 WARMUP_ROWS = 8
 _BATCH = 1024
+# So large in units of the spread that nothing is larger, and squares do not overflow.
+_LARGEST_SCALED, _SMALLEST_SPREAD = 1e30, 1e-200
+# Equal errors must stay equal however rows are cut into calls, which changes the last bits.
+_DECIMALS = 9
 
 
 class AnomalyNetwork(nn.Module):
@@ -116,7 +120,7 @@ class AnomalyModel:
         values: float64 [T, C], NaN where missing. Errors are NaN where there is no value or nothing
         to compare it with. Between them: how many rows each channel stood still, int64 [T, C].
         """
-        scaled = (values - self.center) / self.spread
+        scaled = self.scaled(values)
         filled, before = _filled(scaled, state.last)
         errors = [np.abs(scaled)]
         forecaster, pending, hidden = self.network.forecaster, [], state.hidden
@@ -142,7 +146,12 @@ class AnomalyModel:
             recent=recent[len(values) :],
             hidden=hidden,
         )
-        return np.stack(errors, axis=1), still, following
+        return np.round(np.stack(errors, axis=1), _DECIMALS), still, following
+
+    def scaled(self, values: np.ndarray) -> np.ndarray:
+        """Values [T, C] in units of each channel's spread, from its centre."""
+        scaled = (values - self.center) / self.spread
+        return np.clip(scaled, -_LARGEST_SCALED, _LARGEST_SCALED)
 
     def _changes(self, output: np.ndarray) -> np.ndarray:
         """From float64 [T, H] to [T, K, C]; in float64, so that any number of rows gives one."""
@@ -170,7 +179,7 @@ class TrainingWindows:
     """Windows of the training rows, one every `stride`, as training data."""
 
     def __init__(self, model: AnomalyModel, values: np.ndarray, length: int, stride: int) -> None:
-        scaled = (values - model.center) / model.spread
+        scaled = model.scaled(values)
         filled, before = _filled(scaled, np.full(values.shape[1], np.nan))
         network, rows = model.network, len(values)
         self.starts = torch.arange(0, rows - length + 1, stride)
@@ -228,7 +237,7 @@ def scales(values: np.ndarray, channels: Sequence[str]) -> tuple[np.ndarray, np.
     spread = np.nanstd(np.clip(values, low, high), axis=0)
     # What moves so seldom has no middle part to measure.
     spread = np.where(spread > 0, spread, np.nanstd(values, axis=0))
-    return np.nanmedian(values, axis=0), np.where(spread > 0, spread, 1.0)
+    return np.nanmedian(values, axis=0), np.where(spread > _SMALLEST_SPREAD, spread, 1.0)
 
 
 def longest_runs(values: np.ndarray) -> np.ndarray:
