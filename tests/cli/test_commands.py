@@ -349,19 +349,26 @@ def test_evaluate_without_later_data_says_so(grukit, model, hours):
 def test_demo_writes_everything_it_names(monkeypatch, grukit, tmp_path):
     times = pd.date_range("2013-11-01", periods=24 * 45, freq="h")
     wave = [math.sin(hour * math.tau / 24) for hour in range(len(times))]
-    names = ("temperature", "dew_point", "humidity", "pressure", "wind_speed")
+    names = ("temperature", "dew_point", "humidity", "pressure", "wind_speed", "precipitation")
     frame = pd.DataFrame({"unique_id": "JFK", "ds": times} | dict.fromkeys(names, wave))
+    frame.loc[frame.index % 7 == 0, "precipitation"] = math.nan
     monkeypatch.setattr(catalog, "load", lambda name, progress=None: frame)
     folder = tmp_path / "demo" / "weather"
     outcome = grukit("demo", "--folder", tmp_path / "demo")
     assert outcome.code == 0, outcome.err
     assert "grukit GRU" in outcome.out
-    assert folder_of(folder) == ["forecast.csv", "forecast.png", "model", "weather.csv"]
-    for name in folder_of(folder):
+    for line in ("temperature", "wind_speed", "rain", "climatology"):
+        assert line in outcome.out
+    targets = ("rain", "temperature", "wind_speed")
+    written = [f"{target}{suffix}" for target in targets for suffix in ("", ".csv", ".png")]
+    assert folder_of(folder) == sorted([*written, "weather.csv"])
+    for name in ("temperature.png", "temperature.csv", "temperature", "weather.csv"):
         assert f"{folder / name}" in outcome.err
+    rain = pd.read_csv(folder / "weather.csv")["rain"]
+    assert rain.isna().sum() == (frame.index % 7 == 0).sum()
     following = outcome.err.strip().splitlines()[-1].split()
     assert following[:2] == ["grukit", "predict"]
-    assert grukit(*following[1:-1], tmp_path / "next.png").code == 0
+    assert grukit(*following[1:-1], tmp_path / "next.html").code == 0
 
 
 def test_demo_of_stocks_writes_everything_it_names(monkeypatch, grukit, tmp_path):

@@ -31,7 +31,7 @@ def detector() -> AnomalyDetector:
     [
         ("spike", 1.0, 0.9),
         ("shift", 1.0, 0.85),
-        ("variance", 1.0, 0.75),
+        ("variance", 0.8, 0.75),
         ("frequency", 0.16, 0.7),
         ("freeze", 0.8, 0.8),
     ],

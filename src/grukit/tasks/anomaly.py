@@ -113,7 +113,8 @@ class AnomalyDetector(Estimator):
     threshold: what makes a score an alarm: "surprise", above -log10 of the risk; "quantile" of the
         training scores; "pot" and "spot", the tail of these fitted by extreme value theory, once or
         on and on; "conformal", by their ranks.
-    risk: share of the ordinary rows that may raise an alarm.
+    risk: share of the ordinary rows that may raise an alarm; under "surprise" of each signal, so
+        that two or three times as many rows may.
     quiet: rows after an alarm that raise none, unless the score is twice as high; by default a
         third of the training rows, at most 250.
     memory: errors of so many latest rows are what the next is compared with.
@@ -128,12 +129,12 @@ class AnomalyDetector(Estimator):
 
     def __init__(
         self,
-        method: str = "forecast",
+        method: str = "both",
         *,
         time: str | None = None,
         channels: Sequence[str] | None = None,
         horizons: Sequence[int] = (1, 8),
-        window: int = 64,
+        window: int = 32,
         threshold: str = "surprise",
         risk: float = 1e-3,
         quiet: int | None = None,

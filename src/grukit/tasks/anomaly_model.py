@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -90,7 +91,7 @@ class AnomalyModel:
     network: AnomalyNetwork
     window: int
 
-    @property
+    @cached_property
     def signals(self) -> tuple[str, ...]:
         """Names of the errors of each channel."""
         names = ["level"]
@@ -153,13 +154,19 @@ class AnomalyModel:
         scaled = (values - self.center) / self.spread
         return np.clip(scaled, -_LARGEST_SCALED, _LARGEST_SCALED)
 
-    def _changes(self, output: np.ndarray) -> np.ndarray:
-        """From float64 [T, H] to [T, K, C]; in float64, so that any number of rows gives one."""
+    @cached_property
+    def _head(self) -> tuple[np.ndarray, np.ndarray]:
+        """The forecaster's head [H, K C] and bias, in units of the channels, as float64."""
         forecaster = self.network.forecaster
         assert forecaster is not None
         weight, bias = (p.detach().double().numpy() for p in forecaster.head.parameters())
-        changes = (output @ weight.T + bias).reshape(-1, *forecaster.shape)
-        return changes * self.network.change_scale.double().numpy()
+        scale = self.network.change_scale.double().numpy().ravel()
+        return weight.T * scale, bias * scale
+
+    def _changes(self, output: np.ndarray) -> np.ndarray:
+        """From float64 [T, H] to [T, K, C]; in float64, so that any number of rows gives one."""
+        weight, bias = self._head
+        return (output @ weight + bias).reshape(len(output), -1, len(self.channels))
 
     def _last_rows_again(self, recent: np.ndarray) -> np.ndarray:
         """The last row of every window [T, C] as the autoencoder writes it; NaN at the start."""

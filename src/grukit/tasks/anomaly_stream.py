@@ -35,9 +35,10 @@ class Stream:
     """Rows go in, scores come out; how they are cut into calls makes no difference.
 
     A score is the largest surprise (`Tail`) of all signals and channels, where each error is
-    compared with those of the same signal and channel before it. With several channels there is a
-    signal of all together for each horizon: the root mean square of their forecast errors, each in
-    units of its mean in training.
+    compared with those of the same signal and channel before it. It is lowered by the logarithm of
+    the number of channels, so that more of them do not mean more alarms. With several channels
+    there is a signal of all together for each horizon: the root mean square of their forecast
+    errors, each in units of its mean in training.
     """
 
     def __init__(self, model: AnomalyModel, memory: int, quiet: int) -> None:
@@ -129,7 +130,9 @@ class Stream:
         by_channel = surprises[:, :own].reshape(len(surprises), -1, len(self.model.channels))
         by_channel = np.maximum(by_channel.max(axis=1), self._stillness(still))
         together = surprises[:, own:].max(axis=1, initial=0.0)
-        return np.maximum(by_channel.max(axis=1), together), by_channel
+        # The largest of C is C times as often so large (Bonferroni).
+        largest = by_channel.max(axis=1) - np.log10(by_channel.shape[1])
+        return np.maximum(largest, together), by_channel
 
     def _stillness(self, still: np.ndarray) -> np.ndarray:
         remarkable = np.maximum(_STILL_TIMES * self.model.longest_run, _STILL_ROWS)
