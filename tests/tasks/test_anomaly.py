@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from grukit import AnomalyDetector, FitConfig
-from grukit.core.errors import DataError, NotFittedError, ParameterError
+from grukit.core.errors import CheckpointError, DataError, NotFittedError, ParameterError
 
 QUICK = FitConfig(epochs=4)
 METHODS = ("forecast", "autoencoder", "both")
@@ -177,6 +177,40 @@ def test_verbs_of_river():
     assert detector.score_one(rows[600]) == same.score_one(rows[600])
 
 
+def test_a_short_warmup_waits_for_the_rows_of_a_fit():
+    detector = AnomalyDetector(warmup=80, window=200, training=QUICK)
+    for row in waves(207)[:, 0].tolist():
+        detector.learn_one({"x": row})
+    assert not hasattr(detector, "network_")
+    assert detector.learn_one({"x": 0.0}).channels_ == ("x",)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"threshold": "pot", "risk": 0.05}, ParameterError, "risk must be below 1 - start"),
+        ({"threshold": "conformal"}, DataError, "at least 999 rows at risk 0.001, got 300"),
+        ({"channels": ["a", "a"]}, ParameterError, "channels must be None, or names that differ"),
+    ],
+)
+def test_what_cannot_be_fitted_is_refused_before_the_training(options, error, message, monkeypatch):
+    def trained(*args, **kwargs):
+        raise AssertionError("must not train")
+
+    monkeypatch.setattr("grukit.tasks.anomaly.fit", trained)
+    with pytest.raises(error, match=message):
+        AnomalyDetector(training=QUICK, **options).fit(pd.DataFrame({"a": waves(300)[:, 0]}))
+
+
+def test_a_checkpoint_of_other_rows_is_refused(tmp_path):
+    rows, where = waves(300), tmp_path / "checkpoint"
+    whole = AnomalyDetector(training=QUICK).fit(rows, checkpoint=where)
+    again = AnomalyDetector(training=QUICK).fit(rows, checkpoint=where, resume=True)
+    np.testing.assert_array_equal(again.decision_scores_, whole.decision_scores_)
+    with pytest.raises(CheckpointError, match="data was"):
+        AnomalyDetector(training=QUICK).fit(2 * rows, checkpoint=where, resume=True)
+
+
 def test_a_table_with_times(tmp_path):
     times = pd.date_range("2024-01-01", periods=400, freq="h")
     table = pd.DataFrame({"ds": times, "x": waves(400)[:, 0], "note": "text"})
@@ -216,6 +250,9 @@ def test_evaluate_puts_the_baselines_beside(fitted):
     table["anomaly"] = 2
     with pytest.raises(DataError, match="must be true or false"):
         fitted.evaluate(table)
+    for labels in (np.full(600, np.nan), np.arange(600)):
+        with pytest.raises(ParameterError, match="labels must be True or False"):
+            fitted.evaluate(table[["0", "1", "2"]], labels)
 
 
 def test_a_bad_row_leaves_the_stream_as_it_was(fitted):

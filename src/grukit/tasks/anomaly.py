@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -16,7 +17,7 @@ import torch
 from grukit.core.errors import DataError, Interrupted, ModelFolderError, must_be
 from grukit.core.model_folder import read_model_folder, write_model_folder
 from grukit.core.rules import Rule, check, each, integer, number, one_of, optional, text
-from grukit.evaluation.alarms import POT, SPOT, Conformal, Quantile, Surprise
+from grukit.evaluation.alarms import POT, SPOT, Conformal, Quantile, Surprise, Threshold
 from grukit.evaluation.alarms.tail import FEWEST_KNOWN
 from grukit.evaluation.anomaly_metrics import evaluate_detector
 from grukit.results import AnomalyEvaluation, AnomalyReport
@@ -52,7 +53,13 @@ TRAINING = FitConfig(epochs=40, batch_size=32, learning_rate=5e-3, patience=None
 _RULES = {
     "method": one_of("forecast", "autoencoder", "both"),
     "time": optional(text()),
-    "channels": optional(each(text(), at_least=1)),
+    "channels": Rule(
+        "None, or names that differ, at least one",
+        lambda value: (
+            value is None
+            or (each(text(), at_least=1).holds(value) and len(set(value)) == len(value))
+        ),
+    ),
     "horizons": each(integer(at_least=1), at_least=1),
     "window": integer(at_least=16),
     "threshold": one_of(*THRESHOLDS),
@@ -118,7 +125,8 @@ class AnomalyDetector(Estimator):
     quiet: rows after an alarm that raise none, unless the score is twice as high; by default a
         third of the training rows, at most 250.
     memory: errors of so many latest rows are what the next is compared with.
-    warmup: rows that `learn_one` collects before it fits, if `fit` was not called.
+    warmup: rows that `learn_one` collects before it fits, if `fit` was not called; more if a fit
+        wants more.
     cell: "gru", "lstm" or "rnn". hidden_size, num_layers: of the recurrent layers.
     training: how to train. seed: decides initial weights and batch order.
 
@@ -183,11 +191,12 @@ class AnomalyDetector(Estimator):
         return self._fit(read_rows(data, self.time, self.channels), checkpoint, resume)
 
     def _fit(self, rows: Rows, checkpoint: str | Path | None, resume: bool) -> Self:
-        fewest = max(self.window + max(self.horizons), 2 * FEWEST_KNOWN)
-        if len(rows.values) < fewest:
+        if len(rows.values) < (fewest := self._fewest_rows()):
             raise DataError(
                 must_be("the training data", f"of at least {fewest} rows", len(rows.values))
             )
+        # A threshold that asks for more rows, or another risk, says so before the training.
+        self._new_threshold().fit(np.arange(len(rows.values), dtype=np.float64))
         center, spread = scales(rows.values, rows.channels)
         network = self._new_network(len(rows.channels))
         runs = longest_runs(rows.values)
@@ -207,7 +216,10 @@ class AnomalyDetector(Estimator):
                 seed=int(self.seed),
                 checkpoint=checkpoint,
                 resume=resume,
-                settings={k: v for k, v in self._settings().items() if k != "training"},
+                settings={
+                    **{k: v for k, v in self._settings().items() if k != "training"},
+                    "data": hashlib.sha256(rows.values.tobytes()).hexdigest()[:16],
+                },
             )
         except Interrupted:
             self._become(model, rows, ())
@@ -293,7 +305,7 @@ class AnomalyDetector(Estimator):
         check_later(row.times, known[0] if known else None)
         self._waiting = waiting
         waiting.append(row)
-        if len(waiting) >= self.warmup:
+        if len(waiting) >= max(self.warmup, self._fewest_rows()):
             values = np.concatenate([one.values for one in waiting])
             self._fit(Rows(values, row.times, channels), None, False)
             del self._waiting
@@ -307,7 +319,8 @@ class AnomalyDetector(Estimator):
         labels: bool [T], True in the rows of anomalies, or the name of such a column. goes_on: as
         in `detect`.
 
-        Raises DataError for labels that are not true or false, and as `detect`.
+        Raises DataError for a column of labels that are not true or false, ParameterError for an
+        array of others, and as `detect`.
         """
         self._check_fitted()
         if isinstance(labels, str):
@@ -315,13 +328,11 @@ class AnomalyDetector(Estimator):
             if not np.isin(flags, (0.0, 1.0)).all():
                 raise DataError(f"the labels in {labels!r} must be true or false in every row")
             labels = flags == 1
-        rows, _ = self._batch(data, goes_on)
-        report = self.detect(data, goes_on)
         return evaluate_detector(
             f"grukit {self.cell.upper()}",
-            [report],
-            [np.asarray(labels, bool)],
-            [rows.values],
+            [self.detect(data, goes_on)],
+            [np.asarray(labels)],
+            [read_rows(data, self.time, self.channels_).values],
             quiet=self.quiet_,
             seed=int(self.seed),
         )
@@ -412,7 +423,7 @@ class AnomalyDetector(Estimator):
         model.network.cpu()
         quiet = min(len(rows.values) // 3, MOST_QUIET_ROWS) if self.quiet is None else self.quiet
         stream = Stream(model, int(self.memory), int(quiet))
-        scored = stream.learn(rows.values, THRESHOLDS[self.threshold](risk=float(self.risk)))
+        scored = stream.learn(rows.values, self._new_threshold())
         stream.last_time = None if rows.times is None else rows.times[-1]
         self._remember(stream)
         self._card = anomaly_card(stream, self._trained_with, rows, scored)
@@ -449,6 +460,12 @@ class AnomalyDetector(Estimator):
         if rows.times is not None:
             self._stream.last_time = rows.times[-1]
         return scored
+
+    def _fewest_rows(self) -> int:
+        return max(self.window + max(self.horizons), 2 * FEWEST_KNOWN)
+
+    def _new_threshold(self) -> Threshold:
+        return THRESHOLDS[self.threshold](risk=float(self.risk))
 
     def _new_network(self, channels: int) -> AnomalyNetwork:
         with torch.random.fork_rng(devices=[]):
