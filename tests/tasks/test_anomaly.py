@@ -235,6 +235,29 @@ def test_a_table_with_times(tmp_path):
         detector.detect(pd.concat([later.iloc[:3], later.iloc[2:]]))
 
 
+def test_times_with_a_zone_are_utc_in_tables_and_rows():
+    times = pd.date_range("2024-03-30", periods=300, freq="h", tz="Europe/Berlin")
+    table = pd.DataFrame({"ds": times, "x": waves(300)[:, 0]})
+    detector = AnomalyDetector(time="ds", training=QUICK).fit(table)
+    with pytest.raises(DataError, match="2024-04-11 10:00:00 appears twice"):
+        detector.update({"ds": times[-1], "x": 0.0})
+    later = times[-1] + pd.Timedelta(hours=1)
+    assert detector.score_one({"ds": later.to_pydatetime(), "x": 0.0}) == detector.update(
+        {"ds": later, "x": 0.0}
+    )
+    with pytest.raises(DataError, match="2024-04-11 11:00:00 appears twice"):
+        detector.update({"ds": "2024-04-11 11:00", "x": 0.0})
+
+
+def test_rows_and_columns_of_pandas_are_known_by_their_names():
+    rows = waves(300)
+    detector = AnomalyDetector(training=QUICK).fit(pd.DataFrame(rows))  # numbered columns
+    assert detector.channels_ == ("0", "1", "2")
+    expected = AnomalyDetector(training=QUICK).fit(rows).score_one((9.0, 0.0, 0.0))
+    for row in (pd.Series([0.0, 9.0, 0.0], index=[1, 0, 2]), {"2": 0.0, "0": 9.0, 1: 0.0}):
+        assert detector.score_one(row) == expected
+
+
 def test_evaluate_puts_the_baselines_beside(fitted):
     table = pd.DataFrame(waves(600, seed=4), columns=["0", "1", "2"])
     table["anomaly"] = False

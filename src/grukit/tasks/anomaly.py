@@ -440,7 +440,7 @@ class AnomalyDetector(Estimator):
         if self.channels is not None:
             return tuple(self.channels)
         if isinstance(first, Mapping):
-            return tuple(str(name) for name in first if name != self.time)
+            return tuple(str(name) for name in first if str(name) != self.time)
         return default_names(int(np.size(first)))
 
     def _batch(self, data: Any, goes_on: bool) -> tuple[Rows, Scored]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import datetime
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -47,10 +48,12 @@ def read_rows(data: Any, time: str | None, channels: Sequence[str] | None) -> Ro
 def read_row(row: Any, time: str | None, channels: Sequence[str]) -> Rows:
     """One row of a stream: a number, C numbers, or a mapping from channel to number.
 
-    Of a mapping, the value of `time` is the time if it is there. None is missing, like NaN.
+    A row of a pandas frame is such a mapping. Of a mapping, the value of `time` is the time if it
+    is there, in UTC if it has a zone. None is missing, like NaN.
     """
     times = None
-    if isinstance(row, Mapping):
+    if hasattr(row, "keys"):
+        row = {str(name): row[name] for name in row.keys()}  # noqa: SIM118
         if lacking := [name for name in channels if name not in row]:
             names = ", ".join(map(repr, lacking))
             raise DataError(
@@ -61,7 +64,7 @@ def read_row(row: Any, time: str | None, channels: Sequence[str]) -> Rows:
             raise DataError(must_be("the channels of a row", f"{tuple(channels)}", unknown))
         values = [row[name] for name in channels]
         if time is not None and time in row:
-            times = np.array([as_time(row[time], time)], "datetime64[us]")
+            times = np.array([as_time(_in_utc(row[time]), time)], "datetime64[us]")
     else:
         values = [row] if np.ndim(row) == 0 else list(row)
         if len(values) != len(channels):
@@ -106,6 +109,8 @@ def _of_array(data: Any, channels: Sequence[str] | None) -> Rows:
 
 def _of_table(data: Any, time: str | None, channels: Sequence[str] | None) -> Rows:
     frame = read_frame(data)
+    # Pandas numbers the columns of an array.
+    frame = frame.rename({name: str(name) for name in frame.columns if not isinstance(name, str)})
     for name in (*(() if time is None else (time,)), *(channels or ())):
         if name not in frame.columns:
             hint = did_you_mean(name, frame.columns)
@@ -144,6 +149,12 @@ def _check_values(values: np.ndarray, channels: Sequence[str]) -> None:
         raise DataError(
             must_be(f"the values of {channels[channel]!r}", wanted, float(values[row, channel]))
         )
+
+
+def _in_utc(time: Any) -> Any:
+    if not isinstance(time, datetime.datetime) or time.tzinfo is None:
+        return time
+    return time.astimezone(datetime.UTC).replace(tzinfo=None)
 
 
 def _number(value: Any) -> float:
