@@ -40,8 +40,8 @@ def test_a_day_without_a_range_says_nothing():
     found = parkinson_variance(np.array([2.0, np.nan, 2.0]), np.array([2.0, 1.0, 1.0]))
     assert np.isnan(found[:2]).all()
     assert found[2] == pytest.approx(math.log(2) ** 2 / (4 * math.log(2)))
-    for high, low in ((1.0, 2.0), (1.0, 0.0)):
-        with pytest.raises(DataError, match="high and low must be positive, high at least low"):
+    for high, low in ((1.0, 2.0), (1.0, 0.0), (np.inf, 1.0)):
+        with pytest.raises(DataError, match="must be positive and finite, high at least low"):
             parkinson_variance(np.array([high]), np.array([low]))
 
 
@@ -87,3 +87,17 @@ def test_a_row_knows_nothing_of_later_days(prices):
     before = daily_measures(prices[cut])
     same = whole[whole["ds"] <= prices["ds"][19]].reset_index(drop=True)
     pd.testing.assert_frame_equal(before, same)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda rows: rows.drop(columns="volume"), r"got none for \['volume'\]"),
+        (lambda rows: pd.concat([rows, rows[3:4]]), "got two of 'b' on 2024-01-04"),
+        (lambda rows: rows.assign(ds=rows["ds"].astype(str)), "ds must be dates without a zone"),
+        (lambda rows: rows.assign(ds=rows["ds"].dt.tz_localize("UTC")), "dates without a zone"),
+    ],
+)
+def test_a_table_of_another_form_is_refused(prices, change, message):
+    with pytest.raises(DataError, match=message):
+        daily_measures(change(prices))

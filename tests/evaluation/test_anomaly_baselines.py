@@ -55,9 +55,11 @@ def test_of_several_channels_the_score_is_the_largest():
     np.testing.assert_array_equal(windowed_gaussian(values), np.max(each, axis=0))
 
 
-def test_infinite_values_are_refused():
+def test_bad_input_is_refused():
     with pytest.raises(ParameterError, match="finite or NaN"):
         windowed_gaussian(np.array([1.0, np.inf]))
+    with pytest.raises(ParameterError, match="step must be an integer of at least 1"):
+        windowed_gaussian(np.arange(9.0), window=3, step=0)
 
 
 def test_random_scores_follow_their_seed():

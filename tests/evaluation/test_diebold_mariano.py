@@ -62,6 +62,7 @@ def test_the_better_has_the_sign_and_swapping_turns_it():
         (np.arange(5.0), np.zeros(5), 3, "less than half of the 5 times"),
         (np.arange(5.0), np.zeros(5), 0, "horizon must be at least 1"),
         (np.ones(5), np.zeros(5), 1, "differ by more than a constant"),
+        (np.geomspace(1, 9, 50) + 0.1, np.geomspace(1, 9, 50), 1, "differ by more than a constant"),
     ],
 )
 def test_bad_losses_are_refused(loss, other, horizon, message):

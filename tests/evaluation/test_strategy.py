@@ -54,6 +54,7 @@ def test_nothing_is_free_but_nothing():
         (np.full((1, 1), np.nan), np.ones((1, 1)), 0.0, "positions must be finite"),
         (np.ones((1, 1)), np.ones((1, 1)), -0.1, "cost must be at least 0"),
         (np.ones((1, 1)), np.full((1, 1), np.nan), 0.0, "0 where a return is unknown, got 1.0"),
+        (np.full((2, 1), 4.0), np.full((2, 1), -0.25), 0.0, "a return of -1 at row 0"),
     ],
 )
 def test_bad_input_is_refused(positions, returns, cost, message):

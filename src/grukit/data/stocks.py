@@ -16,6 +16,8 @@ from grukit.core.extras import require
 if TYPE_CHECKING:
     import pandas
 
+_COLUMNS = ("unique_id", "ds", "high", "low", "close", "volume")
+
 
 def log_returns(price: np.ndarray) -> np.ndarray:
     """log(p_t / p_{t-1}) along the first axis, NaN on the first day.
@@ -46,13 +48,14 @@ def parkinson_variance(high: np.ndarray, low: np.ndarray) -> np.ndarray:
     >>> float(parkinson_variance(np.array([102.0]), np.array([100.0]))[0] ** 0.5)
     0.0119
 
-    Raises DataError where `high` is below `low`, or a price is not positive.
+    Raises DataError where `high` is below `low`, or a price is not positive and finite.
     """
     high, low = np.asarray(high, np.float64), np.asarray(low, np.float64)
-    if (high < low).any() or (low <= 0).any():
-        at = np.flatnonzero((high < low).ravel() | (low <= 0).ravel())[0]
+    wrong = ((high < low) | (low <= 0) | np.isinf(high)).ravel()
+    if wrong.any():
+        at = int(np.argmax(wrong))
         got = (float(high.ravel()[at]), float(low.ravel()[at]))
-        raise DataError(must_be("high and low", "positive, high at least low", got))
+        raise DataError(must_be("high and low", "positive and finite, high at least low", got))
     variance = np.log(high / low) ** 2 / (4 * np.log(2))
     return np.where(variance > 0, variance, np.nan)
 
@@ -65,8 +68,11 @@ def daily_measures(prices: pandas.DataFrame) -> pandas.DataFrame:
     means of `log_variance` over 5 and 22 days. Of the market: `market_return`,
     `market_log_variance` and their `market_week`, `market_month`, the means over all stocks of the
     day. A row holds nothing of later days. Rows come back sorted by stock and day.
+
+    Raises DataError for a table without these columns, or with two rows of a stock on one day.
     """
     pd = require("pandas")
+    _check_prices(prices)
     rows = prices.sort_values(["unique_id", "ds"], ignore_index=True)
     close = rows["adj_close" if "adj_close" in rows else "close"]
     variance = parkinson_variance(rows["high"].to_numpy(), rows["low"].to_numpy())
@@ -91,6 +97,17 @@ def daily_measures(prices: pandas.DataFrame) -> pandas.DataFrame:
     market["market_week"] = _trailing_mean(market["market_log_variance"], 5)
     market["market_month"] = _trailing_mean(market["market_log_variance"], 22)
     return table.join(market, on="ds")
+
+
+def _check_prices(prices: pandas.DataFrame) -> None:
+    if lacking := [name for name in _COLUMNS if name not in prices]:
+        raise DataError(f"prices must have the columns {_COLUMNS}, got none for {lacking}")
+    if not require("pandas").api.types.is_datetime64_dtype(prices["ds"]):
+        raise DataError(must_be("ds", "dates without a zone", prices["ds"].dtype))
+    twice = prices.duplicated(["unique_id", "ds"]).to_numpy()
+    if twice.any():
+        stock, day = prices.loc[twice, ["unique_id", "ds"]].iloc[0]
+        raise DataError(f"prices must have one row a stock and day, got two of {stock!r} on {day}")
 
 
 def _trailing_mean(values: pandas.Series, days: int) -> Any:

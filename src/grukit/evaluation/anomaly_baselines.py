@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from grukit.core.errors import ParameterError, must_be
+from grukit.core.rules import check, integer
 
 
 def random_scores(rows: int, seed: int = 0) -> np.ndarray:
@@ -32,6 +33,8 @@ def windowed_gaussian(values: np.ndarray, window: int = 6400, step: int = 100) -
     >>> windowed_gaussian(np.array([1.0, 2.0, 1.0, 2.0, 9.0])).round(2)
     array([0.  , 1.  , 0.84, 0.92, 1.  ])
     """
+    natural = integer(at_least=1)
+    check({"window": window, "step": step}, {"window": natural, "step": natural})
     values = np.asarray(values, np.float64)
     if values.ndim not in (1, 2) or np.isinf(values).any():
         raise ParameterError(

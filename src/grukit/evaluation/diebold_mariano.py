@@ -54,7 +54,9 @@ def diebold_mariano(loss: np.ndarray, other: np.ndarray, horizon: int = 1) -> Di
     if variance <= 0:
         # Autocovariances may add up to less than 0; those of one step cannot (DM 1995, 1.1).
         variance = covariances[0] / count
-    if variance <= 0:
+    # Below this, differences are equal but for the rounding of the losses.
+    rounding = (8 * np.finfo(np.float64).eps * np.abs([loss, other]).max()) ** 2 / count
+    if variance <= rounding:
         raise ParameterError("losses must differ by more than a constant, got none that do")
     small = (count + 1 - 2 * horizon + horizon * (horizon - 1) / count) / count
     statistic = float(mean / np.sqrt(variance) * np.sqrt(small))

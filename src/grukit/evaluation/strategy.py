@@ -69,6 +69,12 @@ def strategy_curve(positions: np.ndarray, returns: np.ndarray, cost: float) -> S
         )
     returns = np.where(positions == 0, 0.0, returns)
     gross = (positions * returns).sum(axis=1)
+    if (ruin := gross <= -1).any():
+        day = int(np.argmax(ruin))
+        raise ParameterError(
+            f"positions must not lose all capital in a day, got a return of {gross[day]:g} "
+            f"at row {day}"
+        )
     drifted = np.zeros_like(positions)
     drifted[1:] = (positions * (1 + returns))[:-1] / (1 + gross[:-1, None])
     turnover = np.abs(positions - drifted).sum(axis=1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from grukit.core.rules import check, integer
+from grukit.core.rules import check, integer, optional
 
 
 @dataclass(frozen=True)
@@ -33,12 +33,13 @@ def walk_forward(
     Raises ParameterError where nothing is left to train on.
     """
     check(
-        {"length": length, "first": first, "step": step, "embargo": embargo},
+        {"length": length, "first": first, "step": step, "embargo": embargo, "window": window},
         {
             "length": integer(at_least=2),
             "first": integer(at_least=1),
             "step": integer(at_least=1),
             "embargo": integer(at_least=0),
+            "window": optional(integer(at_least=1)),
         },
     )
     check({"first": first - embargo}, {"first": integer(at_least=1)})

@@ -29,7 +29,7 @@ class Tail:
     light tails (Pickands 1975), so that a number far beyond all before is far more surprising than
     the largest of them. A surprise of 3 is seen once in 1,000 numbers, if they stay as they were.
 
-    A number costs O(log memory), the memory stays bounded.
+    What a number costs is bounded by the memory, however many came before.
 
     >>> tail = Tail(memory=10_000).fit(np.random.default_rng(0).exponential(size=5000))
     >>> [round(tail.surprise(value), 1) for value in (0.7, 2.3, 6.9, 13.8)]
