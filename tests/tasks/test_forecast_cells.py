@@ -70,7 +70,7 @@ def test_gru_d_knows_the_gaps_of_the_target_and_of_every_covariate(rich_table, s
 
 
 def test_gru_d_goes_by_steps_alone(frame, planted, small):
-    with pytest.raises(ParameterError, match="network must be 'auto' or 'steps' with cell='gru_d'"):
+    with pytest.raises(ParameterError, match="'auto', 'steps' with cell='gru_d'"):
         small(cell="gru_d", network="segments").fit(frame)
     table = planted(count=1, length=300)
     model = small(cell="gru_d", horizon=96, lookback=8, hidden_size=2).fit(table)

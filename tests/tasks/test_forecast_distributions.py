@@ -15,6 +15,7 @@ from grukit.data.windows import Windows, origins
 from grukit.results.distributions import Bernoulli, NegativeBinomial
 from grukit.tasks.base import load_model
 from grukit.tasks.forecast_families import FAMILIES
+from grukit.tasks.forecast_settings import window_shape
 
 HOURS = 260
 every = pytest.mark.parametrize("distribution", FAMILIES)
@@ -184,8 +185,8 @@ def test_counts_and_events_are_not_differenced(distribution, small):
     table = table_of(distribution)
     with pytest.raises(ParameterError, match="differencing must be None or 0 with distribution="):
         small(distribution=distribution, differencing=1).fit(table)
-    assert small(distribution=distribution)._shape(24).differencing == 0
-    assert small()._shape(24).differencing == 1
+    assert window_shape(small(distribution=distribution), 24).differencing == 0
+    assert window_shape(small(), 24).differencing == 1
 
 
 def test_a_distribution_must_be_known(small, frame):

@@ -85,7 +85,7 @@ def test_no_leak(small, scaling, differencing):
 def test_the_true_values_fed_back_give_what_training_saw(fitted):
     """Sampling at the level of the truth walks along it, and has its likelihood at each step."""
     model = fitted["student_t"]
-    network, family, levels = model.network_, model._family, model.levels
+    network, family, levels = model.network_, model._model.family, model.levels
     table = table_of("student_t").fillna({"y": 2.0})
     encoded = model._model.encoder.encode(model._read(table))
     at = origins(encoded, model.lookback_, model.horizon)[:9]
@@ -126,7 +126,7 @@ def test_validation_counts_the_horizon_alone(fitted):
     encoded = model._model.encoder.encode(model._read(table_of("quantiles")))
     at = origins(encoded, model.lookback_, model.horizon)
     batch = Windows(encoded, at, model._model.shape).batch(torch.arange(len(at)))
-    judged = recursive_loss(model.network_, model._family, batch, model.levels)
+    judged = recursive_loss(model.network_, model._model.family, batch, model.levels)
     assert int(judged.count) == int(batch.observed.sum()) * len(model.levels)
 
 
@@ -191,7 +191,7 @@ def test_its_samples_have_no_gradient_to_explain(fitted):
         ({"past_covariates": ("wind",)}, "past_covariates must be empty with mode='recursive'"),
         ({"network": "segments"}, "network must be one of 'auto', 'steps' with mode='rec"),
         ({"cell": "gru_d"}, "cell must be one of 'gru', 'lstm', 'rnn' with mode='recursive'"),
-        ({"ensemble": 2}, "ensemble must be one of 1 with mode='recursive'"),
+        ({"ensemble": 2}, "ensemble must be 1 with mode='recursive'"),
     ],
 )
 def test_what_does_not_go_with_it(small, options, message):

@@ -140,3 +140,13 @@ def test_it_needs_a_fitted_model_and_validation_rows(small, model, table):
         small().refit(table)
     with pytest.raises(ParameterError, match="validation must be a share or a time, got None"):
         model.refit(table, validation=None)
+
+
+def test_a_setting_changed_since_the_fit_is_refused(model, first, table):
+    model.hidden_size += 1
+    with pytest.raises(ParameterError, match="hidden_size must be 4, as in fit, to go on from its"):
+        model.refit(table)
+    model.hidden_size -= 1
+    model.seed += 1
+    assert torch.equal(weights(model), weights(first))
+    model.refit(table, training=MORE)

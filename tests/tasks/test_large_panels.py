@@ -10,7 +10,7 @@ import pytest
 from grukit.data import columns
 from grukit.data.encoding import PanelEncoder
 from grukit.data.frames import Columns, to_panel
-from grukit.tasks import forecasting
+from grukit.tasks import forecast_job, forecasting
 from grukit.training.fit import FitConfig, FitResult
 
 
@@ -31,7 +31,7 @@ def called(monkeypatch):
 def test_an_epoch_is_bounded_and_so_is_what_it_is_stopped_by(small, frame, called, monkeypatch):
     whole = small().fit(frame)
     monkeypatch.setattr(forecasting, "LARGEST_EPOCH", 70)
-    monkeypatch.setattr(forecasting, "ENOUGH_FOR_A_MEAN", 20)
+    monkeypatch.setattr(forecast_job, "ENOUGH_FOR_A_MEAN", 20)
     bounded = small().fit(frame)
     asked = small(training=FitConfig(items_per_epoch=90)).fit(frame)
     (items, judged, config), (some, few, drawn), (_, _, wanted) = called

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
-import safetensors
 import safetensors.torch
 import torch
+from torch import Tensor
 
-from grukit.core.errors import DataError, Interrupted, ModelFolderError, must_be
-from grukit.core.model_folder import read_model_folder, write_model_folder
+from grukit.core.errors import DataError, Interrupted, must_be
+from grukit.core.model_folder import write_model_folder
 from grukit.core.rules import Rule, check, each, integer, number, one_of, optional, text
 from grukit.evaluation.alarms import POT, SPOT, Conformal, Quantile, Surprise, Threshold
 from grukit.evaluation.alarms.tail import FEWEST_KNOWN
@@ -32,7 +31,7 @@ from grukit.tasks.anomaly_model import (
     scales,
 )
 from grukit.tasks.anomaly_stream import Scored, Stream, shares
-from grukit.tasks.base import Estimator
+from grukit.tasks.base import Estimator, settings_of
 from grukit.training.fit import FitConfig, fit
 
 if TYPE_CHECKING:
@@ -135,6 +134,8 @@ class AnomalyDetector(Estimator):
     (losses). After ``update``: ``latest_``.
     """
 
+    task: ClassVar[str] = "anomaly"
+
     def __init__(
         self,
         method: str = "both",
@@ -206,7 +207,7 @@ class AnomalyDetector(Estimator):
             network.change_scale.copy_(windows.change_scale())
         training = self.training or TRAINING
         if training.items_per_epoch is None and len(windows) > _WINDOWS_PER_EPOCH:
-            training = FitConfig(**{**asdict(training), "items_per_epoch": _WINDOWS_PER_EPOCH})
+            training = replace(training, items_per_epoch=_WINDOWS_PER_EPOCH)
         try:
             result = fit(
                 network,
@@ -348,7 +349,7 @@ class AnomalyDetector(Estimator):
         for name in ("center", "spread", "longest_run"):
             tensors[name] = torch.as_tensor(getattr(model, name))
         config = {
-            "task": "anomaly",
+            "task": self.task,
             "settings": self._trained_with,
             "channels": list(model.channels),
             "stream": stream,
@@ -357,42 +358,8 @@ class AnomalyDetector(Estimator):
         write_model_folder(path, config, weights, {"README.md": self._card})
 
     @classmethod
-    def load(cls, path: str | Path) -> AnomalyDetector:
-        """The detector in a model folder, where its stream was.
-
-        Raises ModelFolderError if the folder is missing, damaged, written by a newer grukit, or
-        of another task.
-        """
-        folder = read_model_folder(path)
-        config = folder.config
-        if config.get("task") != "anomaly":
-            raise ModelFolderError(
-                must_be(f"the task of the model in {path}", "'anomaly'", config.get("task"))
-            )
-        try:
-            self = cls._of_folder(config, safetensors.torch.load(folder.weights))
-            self._card = folder.texts["README.md"]
-        except (
-            ArithmeticError,
-            AttributeError,
-            LookupError,
-            RuntimeError,
-            TypeError,
-            ValueError,
-            safetensors.SafetensorError,
-        ) as error:
-            raise ModelFolderError(f"the model folder {path} is damaged: {error}") from error
-        return self
-
-    @classmethod
-    def _of_folder(cls, config: dict[str, Any], tensors: dict[str, Any]) -> AnomalyDetector:
-        settings: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in config["settings"].items()
-        }
-        if settings["training"] is not None:
-            settings["training"] = FitConfig(**settings["training"])
-        self = cls(**settings)
+    def _of_folder(cls, config: dict[str, Any], tensors: dict[str, Tensor], card: str) -> Self:
+        self = cls(**settings_of(config))
         check(vars(self), _RULES)
         channels = tuple(map(str, config["channels"]))
         network = self._new_network(len(channels))
@@ -417,6 +384,7 @@ class AnomalyDetector(Estimator):
         stream = Stream(model, int(self.memory), 0)
         stream.restore(config["stream"], parts["stream."])
         self._remember(stream)
+        self._card = card
         return self
 
     def _become(self, model: AnomalyModel, rows: Rows, history: tuple[Any, ...]) -> None:
@@ -478,12 +446,3 @@ class AnomalyDetector(Estimator):
                 int(self.num_layers),
                 self.cell,
             )
-
-    def _settings(self) -> dict[str, Any]:
-        """The constructor's arguments as JSON values."""
-
-        def plain(value: Any) -> Any:
-            return value.item() if isinstance(value, np.generic) else str(value)
-
-        training = None if self.training is None else asdict(self.training)
-        return json.loads(json.dumps({**self.get_params(), "training": training}, default=plain))

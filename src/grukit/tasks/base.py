@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import json
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self
 
-from grukit.core.errors import ModelFolderError, NotFittedError
+import numpy as np
+import safetensors
+import safetensors.torch
+from torch import Tensor
+
+from grukit.core.errors import ModelFolderError, NotFittedError, must_be
 from grukit.core.model_folder import read_model_folder
+from grukit.training.fit import FitConfig
 
 _TASKS = {
     "anomaly": ("grukit.tasks.anomaly", "AnomalyDetector"),
@@ -17,7 +25,12 @@ _TASKS = {
 
 
 class Estimator:
-    """scikit-learn's manners: the constructor only remembers, fit validates and returns self."""
+    """scikit-learn's manners: the constructor only remembers, fit validates and returns self.
+
+    task: its name in a model folder.
+    """
+
+    task: ClassVar[str]
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """The constructor's arguments, as they were given."""
@@ -33,9 +46,62 @@ class Estimator:
         ]
         return f"{type(self).__name__}({', '.join(changed)})"
 
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """The estimator in a model folder, as it was saved.
+
+        Raises ModelFolderError if the folder is missing, damaged, written by a newer grukit, or
+        of another task.
+        """
+        folder = read_model_folder(path)
+        task = folder.config.get("task")
+        if task != cls.task:
+            raise ModelFolderError(
+                must_be(f"the task of the model in {path}", repr(cls.task), task)
+            )
+        try:
+            tensors = safetensors.torch.load(folder.weights)
+            return cls._of_folder(folder.config, tensors, folder.texts["README.md"])
+        except (
+            ArithmeticError,
+            AttributeError,
+            LookupError,
+            RuntimeError,
+            TypeError,
+            ValueError,
+            safetensors.SafetensorError,
+        ) as error:
+            raise ModelFolderError(f"the model folder {path} is damaged: {error}") from error
+
+    @classmethod
+    def _of_folder(cls, config: dict[str, Any], tensors: dict[str, Tensor], card: str) -> Self:
+        """What was saved; an error of the kinds named in `load` for parts that do not fit."""
+        raise NotImplementedError
+
+    def _settings(self) -> dict[str, Any]:
+        """The constructor's arguments as JSON values."""
+
+        def plain(value: Any) -> Any:
+            if isinstance(value, FitConfig):
+                return asdict(value)
+            return value.item() if isinstance(value, np.generic) else str(value)
+
+        return json.loads(json.dumps(self.get_params(), default=plain))
+
     def _check_fitted(self) -> None:
         if not hasattr(self, "network_"):
             raise NotFittedError(f"this {type(self).__name__} must be fitted first: call fit(data)")
+
+
+def settings_of(config: dict[str, Any]) -> dict[str, Any]:
+    """The constructor's arguments in a model folder."""
+    settings: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in config["settings"].items()
+    }
+    if settings["training"] is not None:
+        settings["training"] = FitConfig(**settings["training"])
+    return settings
 
 
 def load_model(path: str | Path) -> Any:

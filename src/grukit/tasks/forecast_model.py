@@ -1,23 +1,18 @@
-"""What a Forecaster has learned: from encoded series to quantiles, and to a folder and back."""
+"""What a Forecaster has learned: from encoded series to distributions, paths and scores."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-import safetensors.torch
 import torch
-from torch import Tensor
 
-from grukit.core.errors import DataError, ParameterError, must_be
-from grukit.core.rules import check, optional, text
-from grukit.data.calendar import as_time
+from grukit.core.errors import DataError, ParameterError
 from grukit.data.encoding import Encoded, PanelEncoder
 from grukit.data.windows import Windows, WindowShape
 from grukit.evaluation.adaptive import adaptive
-from grukit.evaluation.backtest import backtest, baselines, thinned
+from grukit.evaluation.backtest import backtest, thinned
 from grukit.evaluation.baselines import FittedBaseline
 from grukit.evaluation.calibration import fit_stretch, stretched
 from grukit.evaluation.copula import draw_levels, fit_copula
@@ -33,7 +28,6 @@ from grukit.tasks.forecast_recursion import PATHS, WINDOWS_AT_ONCE, of_samples, 
 _BATCH = 1024
 # Enough to stop training by and to calibrate on; each costs as many sequences as it has paths.
 _RECURSIVE_ORIGINS = 500
-_CONTEXT_ARRAYS = ("offsets", "times", "target", "past", "known", "static", "center", "spread")
 
 
 @dataclass(frozen=True, eq=False)
@@ -242,122 +236,6 @@ class ForecastModel:
     def _name(self) -> str:
         return f"grukit {self.network.cell.upper().replace('_', '-')}"
 
-    def to_folder(self) -> tuple[dict[str, Any], bytes]:
-        """A config of JSON values, and safetensors."""
-        tensors = {
-            f"network.{name}": value.detach().cpu().contiguous()
-            for name, value in self.network.state_dict().items()
-        }
-        for name in _CONTEXT_ARRAYS:
-            array = getattr(self.context, name)
-            if array.dtype.kind == "M":
-                array = array.astype("datetime64[us]").view(np.int64)
-            tensors[f"context.{name}"] = torch.as_tensor(np.ascontiguousarray(array))
-        for fitted in self.baselines:
-            tensors[f"baseline.{fitted.name}"] = torch.as_tensor(fitted.residuals)
-        tensors["stretch"] = torch.as_tensor(self.stretch)
-        if self.copula is not None:
-            tensors["copula"] = torch.as_tensor(self.copula)
-        config = {
-            "encoder": self.encoder.to_config(),
-            "lookback": self.shape.lookback,
-            "season": self.season,
-            "trained_until": str(self.trained_until),
-            "series_column": self.series_column,
-            "series": list(self.context.ids),
-            "scales": dict(self.scales),
-        }
-        if self.occurrence is not None:
-            tensors["occurrence.persistence"] = torch.as_tensor(self.occurrence.persistence)
-            config["occurrence"] = {
-                "shares": dict(self.occurrence.shares),
-                "share": self.occurrence.share,
-            }
-        return config, safetensors.torch.save(tensors)
-
-    @classmethod
-    def from_folder(
-        cls,
-        config: Mapping[str, Any],
-        tensors: Mapping[str, Tensor],
-        shape: WindowShape,
-        levels: tuple[float, ...],
-        family: Family,
-        new_network: Callable[[PanelEncoder], Network],
-    ) -> ForecastModel:
-        """The inverse of `to_folder`.
-
-        Raises KeyError, TypeError, ValueError, AttributeError or RuntimeError where the parts are
-        not there or do not fit each other.
-        """
-        encoder = PanelEncoder.from_config(config["encoder"])
-        network = new_network(encoder)
-        network.load_state_dict(
-            {
-                name.removeprefix("network."): value
-                for name, value in tensors.items()
-                if name.startswith("network.")
-            }
-        )
-        check({"series_column": config["series_column"]}, {"series_column": optional(text())})
-        season, ids = int(config["season"]), tuple(map(str, config["series"]))
-        arrays = {name: tensors[f"context.{name}"].numpy() for name in _CONTEXT_ARRAYS}
-        series = len(ids)
-        rows = series * shape.lookback
-        if arrays["offsets"].tolist() != list(range(0, rows + 1, shape.lookback)):
-            raise ValueError("context.offsets must be one lookback apart")
-        shapes = {
-            "times": (rows,),
-            "target": (rows,),
-            "past": (rows, encoder.past_width),
-            "known": (rows, encoder.known_width),
-            "static": (series, encoder.static_width),
-            "center": (series,),
-            "spread": (series,),
-        }
-        for name, wanted in shapes.items():
-            _check_shape(f"context.{name}", wanted, arrays[name])
-        arrays["times"] = arrays["times"].view("datetime64[us]")
-        residuals = {rule: tensors[f"baseline.{rule.name}"].numpy() for rule in baselines(season)}
-        for rule, values in residuals.items():
-            _check_shape(f"baseline.{rule.name}", (shape.horizon, len(levels)), values)
-        stretch = tensors["stretch"].numpy()
-        _check_shape("stretch", (shape.horizon, len(levels)), stretch)
-        occurrence = None
-        if "occurrence" in config:
-            persistence = tensors["occurrence.persistence"].numpy()
-            _check_shape("occurrence.persistence", (shape.horizon, 2), persistence)
-            shares = {name: float(share) for name, share in config["occurrence"]["shares"].items()}
-            share = float(config["occurrence"]["share"])
-            occurrence = OccurrenceBaselines(shares, share, persistence)
-        copula = None
-        if "copula" in tensors:
-            copula = tensors["copula"].numpy()
-            _check_shape("copula", (shape.horizon, shape.horizon), copula)
-            np.linalg.cholesky(copula)  # LinAlgError, a ValueError, unless positive definite
-        return cls(
-            network=network.eval(),
-            encoder=encoder,
-            shape=shape,
-            levels=levels,
-            season=season,
-            baselines=tuple(FittedBaseline(rule, levels, residuals[rule]) for rule in residuals),
-            scales={name: float(scale) for name, scale in config["scales"].items()},
-            context=Encoded(
-                calendar=encoder.calendar,
-                ids=ids,
-                index=encoder.index_of(ids),
-                issues=None,
-                **arrays,
-            ),
-            series_column=config["series_column"],
-            trained_until=as_time(str(config["trained_until"]), "trained_until"),
-            stretch=stretch,
-            family=family,
-            occurrence=occurrence,
-            copula=copula,
-        )
-
 
 def _finite(values: np.ndarray) -> np.ndarray:
     if not np.isfinite(values).all():
@@ -366,8 +244,3 @@ def _finite(values: np.ndarray) -> np.ndarray:
             "what was trained on; check its units, or train on data like it"
         )
     return values
-
-
-def _check_shape(what: str, wanted: tuple[int, ...], array: np.ndarray) -> None:
-    if array.shape != wanted:
-        raise ValueError(must_be(what, f"of shape {list(wanted)}", list(array.shape)))

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from grukit.core.errors import ParameterError, must_be
-from grukit.core.rules import Rule, one_of
 from grukit.data.windows import WindowBatch
 from grukit.nn.heads import in_units
 from grukit.nn.recursive import RecursiveForecaster, filled
@@ -21,22 +18,6 @@ from grukit.training.losses import LossSum
 
 # Sample paths behind the quantiles of a forecast, and windows that they are made of at once.
 PATHS, WINDOWS_AT_ONCE = 100, 256
-
-
-def check_recursive(settings: Mapping[str, Any]) -> None:
-    """Raise ParameterError for a setting that a recursive forecaster cannot have."""
-    rules = {
-        "past_covariates": Rule("empty", lambda columns: not len(columns)),
-        # Taught at every step of the lookback, it would read there what was issued later.
-        "issued_at": Rule("None", lambda column: column is None),
-        "network": one_of("auto", "steps"),
-        "cell": one_of("gru", "lstm", "rnn"),
-        "ensemble": one_of(1),
-    }
-    for name, rule in rules.items():
-        if not rule.holds(settings[name]):
-            wanted = f"{rule.wanted} with mode='recursive'"
-            raise ParameterError(must_be(name, wanted, settings[name]))
 
 
 def recursive_loss(

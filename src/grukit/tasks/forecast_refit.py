@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from torch import nn
 
+from grukit.core.errors import ParameterError, must_be
 from grukit.training.fit import FitConfig, FitResult, TrainingData, fit, mean_loss
 from grukit.training.optimization import LossFunction
 
@@ -36,6 +39,14 @@ class Refit:
             f"The loss on new validation windows was {self.loss_before:.4g} before further "
             f"training and {self.loss_after:.4g} after it; {chosen}"
         )
+
+
+def check_unchanged(settings: Mapping[str, Any], trained_with: Mapping[str, Any]) -> None:
+    """Raise ParameterError for a setting that the network there is was not made with."""
+    for name, value in settings.items():
+        if name not in ("training", "seed") and value != trained_with[name]:
+            wanted = f"{trained_with[name]!r}, as in fit, to go on from its weights"
+            raise ParameterError(must_be(name, wanted, value))
 
 
 def with_fewer_epochs(training: FitConfig) -> FitConfig:

@@ -1,4 +1,4 @@
-"""What a forecaster learns from, is judged on, and may forecast from."""
+"""What a forecaster learns from, and what it is judged on."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ import numpy as np
 
 from grukit.core.errors import DataError, must_be
 from grukit.core.rules import check, number
-from grukit.data.calendar import as_time, of_series, show_time
+from grukit.data.calendar import as_time, show_time
 from grukit.data.encoding import Encoded, PanelEncoder
 from grukit.data.frames import Panel
-from grukit.data.values import is_missing
 from grukit.data.windows import WindowShape, origins
 
 # The default lookback is three seasons, within these bounds.
@@ -74,30 +73,3 @@ def check_same_freq(panel: Panel, encoder: PanelEncoder) -> None:
     wanted, got = encoder.calendar.freq, panel.calendar.freq
     if got != wanted:
         raise DataError(must_be("the steps of the data", f"{wanted!r}, as in training", got))
-
-
-def check_target_seen(context: Encoded, target: str) -> None:
-    """Raise DataError naming a series with nothing observed to forecast from."""
-    seen = np.add.reduceat(~np.isnan(context.target), context.offsets[:-1], dtype=np.int64)
-    if not seen.all():
-        name, rows = context.ids[int(np.argmin(seen))], int(context.lengths[np.argmin(seen)])
-        raise DataError(
-            f"the target {target!r}{of_series(name)} must have a value among its last {rows} "
-            "rows, the lookback, got only missing ones; give a past with values, or leave the "
-            "series out"
-        )
-
-
-def check_covariates_seen(panel: Panel, encoder: PanelEncoder, lookback: int) -> None:
-    """Raise DataError for a past covariate without a value that training always had."""
-    for column in encoder.past:
-        if column.can_be_missing:
-            continue
-        known = ~is_missing(panel.covariates[column.name])
-        for name, stop in zip(panel.ids, panel.offsets[1:], strict=True):
-            if not known[stop - lookback : stop].any():
-                raise DataError(
-                    f"the past covariate {column.name!r}{of_series(name)} must have a value among "
-                    f"its last {lookback} rows, the lookback, got only missing ones; it was never "
-                    "missing in training"
-                )

@@ -2,57 +2,38 @@
 
 from __future__ import annotations
 
-import copy
-import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
-import safetensors
-import safetensors.torch
+from torch import Tensor
 
-from grukit.core.errors import DataError, Interrupted, ModelFolderError, ParameterError, must_be
-from grukit.core.model_folder import read_model_folder, write_model_folder
-from grukit.core.rules import Rule, check, each, flag, integer, number, one_of, optional, text
-from grukit.data.calendar import as_time, show_time
-from grukit.data.encoding import Encoded, PanelEncoder
-from grukit.data.frames import Columns, Panel, to_panel
-from grukit.data.issues import together
-from grukit.data.windows import (
-    WindowBatch,
-    Windows,
-    WindowShape,
-    check_lengths,
-)
-from grukit.evaluation.backtest import fit_baselines, series_scales, thinned
+from grukit.core.errors import Interrupted, ParameterError, must_be
+from grukit.core.model_folder import write_model_folder
+from grukit.core.rules import check, flag, integer, number, optional
+from grukit.data.frames import Panel
+from grukit.data.windows import WindowBatch
 from grukit.evaluation.leaks import LIMIT, Lead
-from grukit.evaluation.occurrence import fit_occurrence
 from grukit.nn.recursive import RecursiveForecaster
 from grukit.results import Columns as AnswerColumns
-from grukit.results import Evaluation, Explanation, Forecast, SamplePaths, check_levels
-from grukit.tasks.base import Estimator
+from grukit.results import Evaluation, Explanation, Forecast, SamplePaths
+from grukit.tasks.base import Estimator, settings_of
 from grukit.tasks.forecast_backtest import backtest_frame
 from grukit.tasks.forecast_explain import explain_forecast
-from grukit.tasks.forecast_families import FAMILIES, Family
+from grukit.tasks.forecast_families import FAMILIES
+from grukit.tasks.forecast_folder import from_folder, to_folder
+from grukit.tasks.forecast_job import Job, prepare
 from grukit.tasks.forecast_leaks import check_forecaster
 from grukit.tasks.forecast_model import ForecastModel
-from grukit.tasks.forecast_network import Network, new_network
-from grukit.tasks.forecast_recursion import check_recursive, recursive_loss
-from grukit.tasks.forecast_refit import Refit, go_on, with_fewer_epochs
+from grukit.tasks.forecast_network import Network
+from grukit.tasks.forecast_origins import ahead_of, past_origins, read_table
+from grukit.tasks.forecast_recursion import recursive_loss
+from grukit.tasks.forecast_refit import Refit, check_unchanged, go_on, with_fewer_epochs
+from grukit.tasks.forecast_settings import LEVELS, SEED, check_settings, columns_of
 from grukit.tasks.forecast_space import forecast_space, reporter
-from grukit.tasks.forecast_split import (
-    ENOUGH_FOR_A_MEAN,
-    LARGEST_EPOCH,
-    check_covariates_seen,
-    check_same_freq,
-    check_target_seen,
-    cutoff,
-    default_lookback,
-    origins_within,
-    rows_before,
-)
+from grukit.tasks.forecast_split import LARGEST_EPOCH
 from grukit.tasks.model_card import model_card
 from grukit.tasks.tuning import Tuning, tune
 from grukit.training.fit import FitConfig, FitResult, LossSum, fit
@@ -61,50 +42,6 @@ from grukit.training.progress import Stages
 
 if TYPE_CHECKING:
     from grukit.plots.forecast import ForecastDisplay
-
-LEVELS = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975)
-_RULES = {
-    "horizon": integer(at_least=1),
-    "lookback": optional(integer(at_least=1)),
-    "time": text(),
-    "target": text(),
-    "series": optional(text()),
-    "freq": optional(text()),
-    "past_covariates": each(text()),
-    "future_covariates": each(text()),
-    "static_covariates": each(text()),
-    "issued_at": optional(text()),
-    "levels": each(number(above=0, below=1), at_least=1),
-    "network": one_of("auto", "steps", "segments"),
-    "segment": optional(integer(at_least=1)),
-    "distribution": one_of(*FAMILIES),
-    "mode": one_of("direct", "recursive"),
-    "cell": one_of("gru", "lstm", "rnn", "gru_d"),
-    "hidden_size": integer(at_least=1),
-    "num_layers": integer(at_least=1),
-    "dropout": number(at_least=0, below=1),
-    "series_embedding": integer(at_least=0),
-    "ensemble": integer(at_least=1),
-    "scaling": one_of("series", "window"),
-    "differencing": optional(integer(at_least=0)),
-    "training": Rule(
-        "None or a FitConfig", lambda value: value is None or isinstance(value, FitConfig)
-    ),
-    "seed": Rule(
-        "an integer of at least 0 and below 2**63",
-        lambda value: integer(at_least=0).holds(value) and value < 2**63,
-    ),
-}
-
-
-class _Job(NamedTuple):
-    """What a fit works on; `judge` holds the origins of the validation windows."""
-
-    model: ForecastModel
-    panel: Panel
-    encoded: Encoded
-    learn: Windows
-    judge: np.ndarray | None
 
 
 class Forecaster(Estimator):
@@ -167,6 +104,8 @@ class Forecaster(Estimator):
     interrupted ``fit`` leaves the best weights so far, ready for ``predict`` and ``save``, but no
     ``history_`` and no ``validation_``.
     """
+
+    task: ClassVar[str] = "forecast"
 
     def __init__(
         self,
@@ -248,16 +187,12 @@ class Forecaster(Estimator):
         or SIGTERM, with the best weights so far in this estimator.
         """
         job = self._prepare(data, validation)
-        judged = None
-        if job.judge is not None:
-            some = thinned(job.judge, ENOUGH_FOR_A_MEAN)
-            judged = Windows(job.encoded, some, job.model.shape)
         try:
             result = fit(
                 job.model.network,
                 self._loss,
                 job.learn,
-                judged,
+                job.judged,
                 self._fit_config,
                 seed=int(self.seed),
                 checkpoint=checkpoint,
@@ -299,14 +234,13 @@ class Forecaster(Estimator):
         ``refit_`` has both losses. Raises what `fit` does, and then leaves the estimator as it was.
         """
         self._check_fitted()
+        check_unchanged(self._settings(), self._trained_with)
         job = self._prepare(data, validation, start=self._model)
-        if job.judge is None:
+        if job.judge is None or (judged := job.judged) is None:
             raise ParameterError(must_be("validation", "a share or a time", validation))
         training = training or with_fewer_epochs(self._fit_config)
-        some = thinned(job.judge, ENOUGH_FOR_A_MEAN)
-        judge = Windows(job.encoded, some, job.model.shape)
         result, refitted = go_on(
-            job.model.network, self._loss, job.learn, judge, training, int(self.seed)
+            job.model.network, self._loss, job.learn, judged, training, int(self.seed)
         )
         model, scores = job.model.validated(job.encoded, job.judge)
         self._become(model, job.panel, result, scores, refitted)
@@ -332,7 +266,7 @@ class Forecaster(Estimator):
         stays as it is. For the other arguments see `grukit.tasks.tuning.tune`; it needs the extra
         "tune".
         """
-        self._check_params()
+        check_settings(self)
         return tune(
             self,
             data,
@@ -365,7 +299,7 @@ class Forecaster(Estimator):
         or a known-future covariate is missing.
         """
         self._check_fitted()
-        encoded, at, about = self._ahead(data, future)
+        encoded, at, about = ahead_of(self._model, columns_of(self), data, future)
         distribution = self._model.distribution(encoded, at)
         levels = self._model.levels
         values = distribution.quantile(levels)
@@ -386,9 +320,9 @@ class Forecaster(Estimator):
         Raises ParameterError for a model that was fitted without validation.
         """
         self._check_fitted()
-        rules = {"paths": integer(at_least=1), "seed": optional(_RULES["seed"])}
+        rules = {"paths": integer(at_least=1), "seed": optional(SEED)}
         check({"paths": paths, "seed": seed}, rules)
-        encoded, at, about = self._ahead(data, future)
+        encoded, at, about = ahead_of(self._model, columns_of(self), data, future)
         values = self._model.paths(encoded, at, paths, self.seed if seed is None else seed)
         return SamplePaths(values=values, **about)
 
@@ -408,40 +342,8 @@ class Forecaster(Estimator):
         check({"step": step}, {"step": optional(integer(at_least=1))})
         if step is not None and step > self._model.shape.horizon:
             raise ParameterError(must_be("step", f"at most {self._model.shape.horizon}", step))
-        encoded, at, _ = self._ahead(data, future)
+        encoded, at, _ = ahead_of(self._model, columns_of(self), data, future)
         return explain_forecast(self._model, encoded, at, step, level, self.target)
-
-    def _ahead(self, data: Any, future: Any) -> tuple[Encoded, np.ndarray, dict[str, Any]]:
-        """The end of each series with the horizon after it, its origin there [S], and what an
-        answer says beside its values."""
-        model, encoder = self._model, self._model.encoder
-        context, series_column, report = model.context, model.series_column, ""
-        ahead = None if future is None else self._read(future, target_required=False)
-        issues = None if ahead is None else ahead.issues
-        if data is not None:
-            panel = self._read(data)
-            issues = together(panel.issues, issues)
-            panel = replace(panel, issues=issues)
-            report = str(panel.report)
-            lookback = model.shape.lookback
-            check_lengths(panel.ids, panel.lengths, lookback, "to look back on; give a longer past")
-            check_covariates_seen(panel, encoder, lookback)
-            context, series_column = encoder.encode(panel).tail(lookback), panel.columns.series
-        check_target_seen(context, self.target)
-        horizon = model.shape.horizon
-        extended = context.extended(
-            horizon,
-            encoder.encode_future(ahead, context, horizon),
-            encoder.encode_issued(issues, context, horizon),
-        )
-        at = extended.offsets[1:] - horizon
-        about = {
-            "series": context.ids,
-            "times": extended.times[at[:, None] + np.arange(horizon)],
-            "columns": AnswerColumns(series_column, self.time, self.target),
-            "report": report,
-        }
-        return extended, at, about
 
     def evaluate(
         self, data: Any, *, start: Any = None, stride: int = 1, adaptive: bool = False
@@ -459,11 +361,11 @@ class Forecaster(Estimator):
         self._check_fitted()
         rules = {"stride": integer(at_least=1), "adaptive": flag()}
         check({"stride": stride, "adaptive": adaptive}, rules)
-        if adaptive and not self._family.continuous:
+        if adaptive and not self._model.family.continuous:
             wanted = f"False with distribution={self.distribution!r}"
             raise ParameterError(must_be("adaptive", wanted, adaptive))
-        encoded, at, report = self._past_origins(data, start, stride)
         model = self._model
+        encoded, at, report = past_origins(model, columns_of(self), data, start, stride)
         forecast = model.adaptive(encoded) if adaptive else None
         return replace(model.score(encoded, at, forecast), report=report)
 
@@ -479,7 +381,7 @@ class Forecaster(Estimator):
         """
         self._check_fitted()
         check({"stride": stride}, {"stride": integer(at_least=1)})
-        encoded, at, _ = self._past_origins(data, start, stride)
+        encoded, at, _ = past_origins(self._model, columns_of(self), data, start, stride)
         columns = AnswerColumns(self._model.series_column, self.time, self.target)
         return backtest_frame(self._model, encoded, at, columns, backend)
 
@@ -521,120 +423,22 @@ class Forecaster(Estimator):
     def save(self, path: str | Path) -> None:
         """Write the model folder in one switch; an error or a crash leaves an older one whole."""
         self._check_fitted()
-        config, weights = self._model.to_folder()
-        config = {"task": "forecast", "settings": self._trained_with, **config}
+        config, weights = to_folder(self._model)
+        config = {"task": self.task, "settings": self._trained_with, **config}
         write_model_folder(path, config, weights, {"README.md": self._card})
 
     @classmethod
-    def load(cls, path: str | Path) -> Forecaster:
-        """The forecaster in a model folder.
-
-        Raises ModelFolderError if the folder is missing, damaged, written by a newer grukit, or
-        of another task.
-        """
-        folder = read_model_folder(path)
-        config = folder.config
-        if config.get("task") != "forecast":
-            raise ModelFolderError(
-                must_be(f"the task of the model in {path}", "'forecast'", config.get("task"))
-            )
-        try:
-            settings: dict[str, Any] = {
-                name: tuple(value) if isinstance(value, list) else value
-                for name, value in config["settings"].items()
-            }
-            if settings["training"] is not None:
-                settings["training"] = FitConfig(**settings["training"])
-            # Models of before there was a choice go by steps.
-            self = cls(**{"network": "steps", **settings})
-            self._check_params()
-            shape = self._shape(int(config["lookback"]))
-            model = ForecastModel.from_folder(
-                config,
-                safetensors.torch.load(folder.weights),
-                shape,
-                tuple(self.levels),
-                self._family,
-                lambda encoder: new_network(self, encoder, shape),
-            )
-            self._remember(model, folder.texts["README.md"])
-        except (
-            ArithmeticError,
-            AttributeError,
-            LookupError,
-            RuntimeError,
-            TypeError,
-            ValueError,
-            safetensors.SafetensorError,
-        ) as error:
-            raise ModelFolderError(f"the model folder {path} is damaged: {error}") from error
+    def _of_folder(cls, config: dict[str, Any], tensors: dict[str, Tensor], card: str) -> Self:
+        # Models of before there was a choice go by steps.
+        self = cls(**{"network": "steps", **settings_of(config)})
+        check_settings(self)
+        self._remember(from_folder(self, config, tensors), card)
         return self
 
-    def _prepare(self, data: Any, validation: Any, start: ForecastModel | None = None) -> _Job:
-        """Everything that training needs, with a network that has not learned yet, or a copy of
-        that of `start`, with its encoder."""
-        self._check_params()
+    def _prepare(self, data: Any, validation: Any, start: ForecastModel | None = None) -> Job:
+        check_settings(self)
         with Stages(self._fit_config.progress) as stage:
-            return self._job(data, validation, start, stage)
-
-    def _job(self, data: Any, validation: Any, start: ForecastModel | None, stage: Stages) -> _Job:
-        stage("reading the data")
-        panel = to_panel(data, self._columns, self.freq)
-        if start is not None:
-            check_same_freq(panel, start.encoder)
-        self._family.check_target(panel)
-        season = panel.calendar.season
-        cut, learned = panel.lengths, panel
-        if validation is not None:
-            time = cutoff(panel, validation, self.horizon)
-            cut, learned = rows_before(panel, time), panel.before(time)
-        default = default_lookback(season, self.horizon, cut.max())
-        shape = self._shape(self.lookback or default) if start is None else start.shape
-        check_lengths(
-            panel.ids,
-            panel.lengths,
-            shape.lookback + shape.horizon,
-            f"(lookback + horizon, {shape.lookback} + {shape.horizon}; lower them, or leave short "
-            "series out)",
-        )
-        stage(f"encoding {len(panel.times):,} rows of {len(panel):,} series")
-        encoder = PanelEncoder.fit(learned, self._family.unit) if start is None else start.encoder
-        encoded = encoder.encode(panel, seen=np.maximum(cut, shape.lookback))
-        learn = origins_within(encoded, shape, "training", to_row=cut)
-        judge = None
-        if validation is not None:
-            judge = origins_within(encoded, shape, "validation", from_row=cut)
-        scales = series_scales(encoded, season, cut)
-        if start is None:
-            network = new_network(self, encoder, shape)
-            some = Windows(encoded, thinned(learn, ENOUGH_FOR_A_MEAN), shape)
-            network.step_scale.copy_(some.step_scale()[: len(network.step_scale)])
-        else:
-            network = copy.deepcopy(start.network)
-        model = ForecastModel(
-            network=network,
-            encoder=encoder,
-            shape=shape,
-            levels=tuple(self.levels),
-            season=season,
-            baselines=fit_baselines(
-                encoded, learn, scales, shape.lookback, shape.horizon, season, self.levels
-            ),
-            scales={
-                name: float(scale)
-                for name, scale in zip(panel.ids, scales, strict=True)
-                if name in encoder.scales
-            },
-            context=encoded.tail(shape.lookback),
-            series_column=panel.columns.series,
-            trained_until=panel.times.max(),
-            stretch=np.ones((self.horizon, len(self.levels))),
-            family=self._family,
-            occurrence=fit_occurrence(encoded, thinned(learn), cut, shape.lookback, shape.horizon)
-            if self.distribution == "bernoulli"
-            else None,
-        )
-        return _Job(model, panel, encoded, Windows(encoded, learn, shape), judge)
+            return prepare(self, data, validation, start, stage)
 
     def _become(
         self,
@@ -658,97 +462,18 @@ class Forecaster(Estimator):
         self.lookback_, self.season_ = model.shape.lookback, model.season
         self.trained_until_ = model.trained_until
 
-    def _past_origins(self, data: Any, start: Any, stride: int) -> tuple[Encoded, np.ndarray, str]:
-        """The series of a table, the origins with a truth after them, and what it lacked."""
-        model = self._model
-        if start is None:
-            first = model.encoder.calendar.after(model.trained_until, 1)[0]
-        else:
-            first = as_time(start, "start")
-        panel = self._read(data)
-        if panel.times.max() < first:
-            raise DataError(
-                f"the data must have rows at {show_time(first)} or later, got rows up to "
-                f"{show_time(panel.times.max())}; give later data, or an earlier start"
-            )
-        before = rows_before(panel, first)
-        encoded = model.encoder.encode(panel, seen=np.maximum(before, model.shape.lookback))
-        at = origins_within(encoded, model.shape, "evaluation", from_row=before, stride=stride)
-        return encoded, at, str(panel.report)
-
-    def _read(self, data: Any, target_required: bool = True) -> Panel:
-        """A table on the frequency trained on."""
-        freq = self._model.encoder.calendar.freq
-        panel = to_panel(data, self._columns, freq, target_required=target_required)
-        self._family.check_target(panel)
-        return panel
-
-    @property
-    def _columns(self) -> Columns:
-        return Columns(
-            time=self.time,
-            target=self.target,
-            series=self.series,
-            past=tuple(self.past_covariates),
-            future=tuple(self.future_covariates),
-            static=tuple(self.static_covariates),
-            issued=self.issued_at,
-        )
-
-    @property
-    def _family(self) -> Family:
-        return FAMILIES[self.distribution]
-
-    def _check_params(self) -> None:
-        check(vars(self), _RULES)
-        if 0.5 not in check_levels(self.levels):
-            raise ParameterError(must_be("levels", "a list with 0.5 in it", tuple(self.levels)))
-        if self.differencing and not self._family.continuous:
-            wanted = f"None or 0 with distribution={self.distribution!r}"
-            raise ParameterError(must_be("differencing", wanted, self.differencing))
-        if self.mode == "recursive":
-            check_recursive(self.get_params())
-        if self.cell == "gru_d" and self.network == "segments":
-            wanted = "'auto' or 'steps' with cell='gru_d', whose gaps are those of steps"
-            raise ParameterError(must_be("network", wanted, self.network))
-        if self.ensemble > 1:
-            # GRU-D has no model axis; the components of one mixture are not those of another.
-            for name, value in (("cell", "gru_d"), ("distribution", "mixture")):
-                if getattr(self, name) == value:
-                    wanted = f"1 with {name}={value!r}"
-                    raise ParameterError(must_be("ensemble", wanted, self.ensemble))
+    def _read(self, data: Any) -> Panel:
+        return read_table(self._model, columns_of(self), data)
 
     @property
     def _fit_config(self) -> FitConfig:
         training = self.training or FitConfig()
         return replace(training, items_per_epoch=training.items_per_epoch or LARGEST_EPOCH)
 
-    def _settings(self) -> dict[str, Any]:
-        """The constructor's arguments as JSON values."""
-
-        def plain(value: Any) -> Any:
-            return value.item() if isinstance(value, np.generic) else str(value)
-
-        training = None if self.training is None else asdict(self.training)
-        return json.loads(json.dumps({**self.get_params(), "training": training}, default=plain))
-
-    def _shape(self, lookback: int) -> WindowShape:
-        family, lag = self._family, self.differencing
-        if lag is None:
-            lag = 1 if family.continuous else 0
-        if lag > lookback:
-            raise ParameterError(must_be("differencing", f"at most the lookback, {lookback}", lag))
-        return WindowShape(
-            lookback=int(lookback),
-            horizon=int(self.horizon),
-            scale_by_window=self.scaling == "window" and family.unit != "none",
-            differencing=int(lag),
-            unit=family.unit,
-        )
-
     def _loss(self, network: Network, batch: WindowBatch) -> LossSum:
+        family = FAMILIES[self.distribution]
         if isinstance(network, RecursiveForecaster):
-            return recursive_loss(network, self._family, batch, self.levels)
+            return recursive_loss(network, family, batch, self.levels)
         parameters = network(batch.past, batch.future, batch.static, batch.series)
-        loss = self._family.batch_loss(parameters, batch, self.levels)
+        loss = family.batch_loss(parameters, batch, self.levels)
         return LossSum(loss.total / (network.models or 1), loss.count)
