@@ -28,14 +28,14 @@ class Line:
     def get_params(self):
         return {"size": self.size, "seed": self.seed}
 
-    def fit(self, data, validation, report=None):
+    def fit(self, data, validation, callback=None):
         type(self).fits += 1
         if self.size < -90:
             raise DivergenceError("the loss must be finite")
         self.loss_ = (self.size - 3) ** 2
         for epoch in range(1, 6):
-            if report is not None:
-                report(epoch, self.loss_ + 10 / epoch)
+            if callback is not None:
+                callback(epoch, self.loss_ + 10 / epoch)
         return self
 
 
@@ -174,7 +174,7 @@ def test_counts_and_events_are_tuned_too(small, planted):
         found = model.tune(table, trials=1)
         assert found.best.differencing is None
         assert found.trials[0].score == validation_loss(found.best)
-        model.fit(table, report=lambda epoch, loss, family=family: told.update({family: loss}))
+        model.fit(table, callback=lambda epoch, loss, family=family: told.update({family: loss}))
     assert 0 < told["bernoulli"] < 0.5
 
 
@@ -184,7 +184,7 @@ def test_each_epoch_is_reported_in_units_of_the_data(small, planted):
     big = table.assign(y=1000 * table.y)
     for rows in (table, big):
         told = []
-        small().fit(rows, report=lambda epoch, loss, told=told: told.append((epoch, loss)))
+        small().fit(rows, callback=lambda epoch, loss, told=told: told.append((epoch, loss)))
         assert [epoch for epoch, _ in told] == [1, 2]
         heard.append(np.array([loss for _, loss in told]))
     np.testing.assert_allclose(heard[1], 1000 * heard[0], rtol=1e-3)
@@ -197,7 +197,7 @@ def test_what_report_raises_leaves_the_estimator(fitted, frame, small):
         raise RuntimeError("enough")
 
     with pytest.raises(RuntimeError, match="enough"):
-        model.fit(frame, report=stop)
+        model.fit(frame, callback=stop)
     with pytest.raises(NotFittedError):
         model.predict()
 
@@ -215,6 +215,6 @@ def test_bad_arguments_are_refused(small, frame):
     with pytest.raises(ParameterError, match="validation must be a share or a time, got None"):
         small().tune(frame, validation=None)
     with pytest.raises(ParameterError, match="validation must be a share or a time"):
-        small().fit(frame, validation=None, report=print)
+        small().fit(frame, validation=None, callback=print)
     with pytest.raises(ParameterError, match="hidden_size must be"):
         small(hidden_size=0).tune(frame)

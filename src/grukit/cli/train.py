@@ -98,6 +98,15 @@ def forecast(
             "default 0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975.",
         ),
     ] = None,
+    distribution: Annotated[
+        Literal["quantiles", "student_t", "negative_binomial", "mixture", "bernoulli"],
+        option(
+            metavar="DISTRIBUTION",
+            help="What is learned at each step: quantiles of any shape, or the parameters of a "
+            "student_t (heavy tails), a mixture of normals (several peaks), a negative_binomial "
+            "(counts), or bernoulli (the probability of a 1 among 0 and 1).",
+        ),
+    ] = "quantiles",
     mode: Annotated[
         Literal["direct", "recursive"],
         option(
@@ -118,15 +127,6 @@ def forecast(
         int | None,
         option(min=1, metavar="STEPS", help="How long a segment is. By default one season."),
     ] = None,
-    distribution: Annotated[
-        Literal["quantiles", "student_t", "negative_binomial", "mixture", "bernoulli"],
-        option(
-            metavar="DISTRIBUTION",
-            help="What is learned at each step: quantiles of any shape, or the parameters of a "
-            "student_t (heavy tails), a mixture of normals (several peaks), a negative_binomial "
-            "(counts), or bernoulli (the probability of a 1 among 0 and 1).",
-        ),
-    ] = "quantiles",
     cell: Annotated[
         Literal["gru", "lstm", "rnn", "gru_d"],
         option(
@@ -261,10 +261,10 @@ def forecast(
         static_covariates=tuple(static_covariate or ()),
         issued_at=issued_at,
         **({"levels": tuple(level)} if level else {}),
-        network=network,
-        segment=segment,
         distribution=distribution,
         mode=mode,
+        network=network,
+        segment=segment,
         cell=cell,
         hidden_size=hidden_size,
         num_layers=num_layers,

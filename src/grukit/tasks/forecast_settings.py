@@ -32,10 +32,10 @@ _RULES = {
     "static_covariates": each(text()),
     "issued_at": optional(text()),
     "levels": each(number(above=0, below=1), at_least=1),
-    "network": one_of("auto", "steps", "segments"),
-    "segment": optional(integer(at_least=1)),
     "distribution": one_of(*FAMILIES),
     "mode": one_of("direct", "recursive"),
+    "network": one_of("auto", "steps", "segments"),
+    "segment": optional(integer(at_least=1)),
     "cell": one_of("gru", "lstm", "rnn", "gru_d"),
     "hidden_size": integer(at_least=1),
     "num_layers": integer(at_least=1),
@@ -49,20 +49,22 @@ _RULES = {
     ),
     "seed": SEED,
 }
-_ONE = Rule("1", lambda value: value == 1)
+_ONE, _NONE = Rule("1", lambda value: value == 1), Rule("None", lambda value: value is None)
 _NO_DIFFERENCES = {"differencing": Rule("None or 0", lambda value: not value)}
 # What the others must be where one setting has a certain value.
 _TOGETHER = {
     ("mode", "recursive"): {
         "past_covariates": Rule("empty", lambda columns: not len(columns)),
         # Taught at every step of the lookback, it would read there what was issued later.
-        "issued_at": Rule("None", lambda column: column is None),
+        "issued_at": _NONE,
         "network": one_of("auto", "steps"),
+        "segment": _NONE,
         "cell": one_of("gru", "lstm", "rnn"),
         "ensemble": _ONE,
     },
+    ("network", "steps"): {"segment": _NONE},
     # Its gaps are those of steps, and it has no model axis.
-    ("cell", "gru_d"): {"network": one_of("auto", "steps"), "ensemble": _ONE},
+    ("cell", "gru_d"): {"network": one_of("auto", "steps"), "segment": _NONE, "ensemble": _ONE},
     # The components of one mixture are not those of another.
     ("distribution", "mixture"): {"ensemble": _ONE},
     ("distribution", "negative_binomial"): _NO_DIFFERENCES,

@@ -46,14 +46,14 @@ def forecast_space(forecaster: Forecaster) -> Callable[[Any], dict[str, Any]]:
 
 
 def reporter(
-    report: Callable[[int, float], None],
+    callback: Callable[[int, float], None],
     model: ForecastModel,
     encoded: Encoded,
     judge: np.ndarray | None,
 ) -> Callable[[EpochRecord], None]:
-    """What tells `report` each epoch's number and loss on some of the `judge` windows."""
+    """What tells `callback` each epoch's number and loss on some of the `judge` windows."""
     if judge is None:
-        raise ParameterError(must_be("validation", "a share or a time, to report", None))
+        raise ParameterError(must_be("validation", "a share or a time, to tell a callback", None))
     some = thinned(judge, _WINDOWS)
     truth = encoded.target[some[:, None] + np.arange(model.shape.horizon)]
 
@@ -62,4 +62,4 @@ def reporter(
             return brier(truth, model.probabilities(encoded, some))
         return pinball(truth, model.quantiles(encoded, some), model.levels)
 
-    return lambda record: report(record.epoch, loss())
+    return lambda record: callback(record.epoch, loss())

@@ -1,4 +1,4 @@
-"""Forecasting: from a table of series to quantiles of what comes next."""
+"""Forecasting: from a table of series to the distribution of what comes next."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 
 class Forecaster(Estimator):
-    """Forecasts many series at once, as quantiles, with one recurrent network.
+    """Forecasts many series with one recurrent network: a distribution at each step ahead.
 
     >>> import pandas as pd
     >>> from grukit import FitConfig, Forecaster
@@ -70,14 +70,15 @@ class Forecaster(Estimator):
         are forecasts themselves, issued anew again and again; it is missing in the rows of the
         target. A window reads the newest issue that was out at its last known time, never a later.
     levels: quantile levels of the answer, 0.5 among them.
+    distribution: what is learned at each step: "quantiles" of any shape; the parameters of a
+        "student_t", for heavy tails, of a "mixture" of three normals, for several peaks, or of a
+        "negative_binomial", for counts; or "bernoulli", the probability of a 1 among 0 and 1.
     mode: "direct" forecasts all steps of the horizon at once; "recursive" the next one, and goes on
         from samples of it (DeepAR): slower, and without past covariates.
     network: "steps" reads the lookback step by step, "segments" a whole segment at a time (SegRNN);
         "auto" takes segments from a horizon of 96 steps on.
-    segment: how many steps a segment has; by default one season.
-    distribution: what is learned at each step: "quantiles" of any shape; the parameters of a
-        "student_t", for heavy tails, of a "mixture" of three normals, for several peaks, or of a
-        "negative_binomial", for counts; or "bernoulli", the probability of a 1 among 0 and 1.
+    segment: how many steps a segment has; by default one season, and never more than the lookback
+        or the horizon.
     cell: "gru", "lstm", "rnn", or "gru_d" (GRU-D) where much of the lookback is missing: what was
         last observed fades towards the mean as time goes by. By steps only, and slower.
     hidden_size, num_layers, dropout: of the recurrent layers and the decoder that follows them.
@@ -121,10 +122,10 @@ class Forecaster(Estimator):
         static_covariates: Sequence[str] = (),
         issued_at: str | None = None,
         levels: Sequence[float] = LEVELS,
-        network: str = "auto",
-        segment: int | None = None,
         distribution: str = "quantiles",
         mode: str = "direct",
+        network: str = "auto",
+        segment: int | None = None,
         cell: str = "gru",
         hidden_size: int = 64,
         num_layers: int = 1,
@@ -147,10 +148,10 @@ class Forecaster(Estimator):
         self.static_covariates = static_covariates
         self.issued_at = issued_at
         self.levels = levels
-        self.network = network
-        self.segment = segment
         self.distribution = distribution
         self.mode = mode
+        self.network = network
+        self.segment = segment
         self.cell = cell
         self.hidden_size = hidden_size
         self.num_layers = num_layers
@@ -169,7 +170,7 @@ class Forecaster(Estimator):
         *,
         checkpoint: str | Path | None = None,
         resume: bool = False,
-        report: Callable[[int, float], None] | None = None,
+        callback: Callable[[int, float], None] | None = None,
     ) -> Forecaster:
         """Learn from a table, and return self.
 
@@ -178,9 +179,9 @@ class Forecaster(Estimator):
             intervals are: the last share of the rows in time, no less than one horizon, or every
             row from a time on. None trains for all epochs and leaves intervals as they come.
         checkpoint, resume: see `grukit.training.fit.fit`.
-        report: called after each epoch with its number and the pinball loss (of events, Brier's) on
-            the validation windows, at most 2,000 of them, in units of the data. What it raises ends
-            the training and leaves this estimator as it was.
+        callback: called after each epoch with its number and the pinball loss (of events, Brier's)
+            on the validation windows, at most 2,000 of them, in units of the data. What it raises
+            ends the training and leaves this estimator as it was.
 
         Raises DataError if the data cannot be used as it is, ParameterError for arguments outside
         their rules, DivergenceError if the loss is no longer finite, and Interrupted after Ctrl-C
@@ -201,7 +202,7 @@ class Forecaster(Estimator):
                     **{k: v for k, v in self._settings().items() if k != "training"},
                     "data": job.encoded.digest(),
                 },
-                after_epoch=report and reporter(report, job.model, job.encoded, job.judge),
+                after_epoch=callback and reporter(callback, job.model, job.encoded, job.judge),
             )
         except Interrupted:
             self._become(job.model, job.panel, None, None)

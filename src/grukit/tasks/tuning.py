@@ -80,7 +80,7 @@ def tune(
 ) -> Tuning:
     """Fit copies of `estimator` with settings from `space`, and keep the one of lowest score.
 
-    estimator: takes ``fit(data, validation, report=...)`` and a seed, as a Forecaster does.
+    estimator: takes ``fit(data, validation, callback=...)`` and a seed, as a Forecaster does.
     data: all that the search sees. Its score chooses, so it is optimistic: judge the best on other
         rows, later ones.
     space: from an optuna trial to the arguments that change; only its names are searched.
@@ -100,17 +100,17 @@ def tune(
     optuna = require("optuna")
     fitted: dict[int, Any] = {}
 
-    def attempt(settings: dict[str, Any], report: Callable[[int, float], None] | None) -> Any:
+    def attempt(settings: dict[str, Any], callback: Callable[[int, float], None] | None) -> Any:
         model = type(estimator)(**{**estimator.get_params(), **settings})
-        return model.fit(data, validation, report=report)
+        return model.fit(data, validation, callback=callback)
 
     def objective(trial: Any) -> float:
-        def report(epoch: int, loss: float) -> None:
+        def told(epoch: int, loss: float) -> None:
             trial.report(loss, epoch)
             if trial.should_prune():
                 raise optuna.TrialPruned
 
-        model = attempt(space(trial), report)
+        model = attempt(space(trial), told)
         value = score(model)
         if not fitted or value < score(next(iter(fitted.values()))):
             fitted.clear()
