@@ -151,6 +151,8 @@ def test_bad_input():
     report, labels, values = make_problem(100 + 2000)
     with pytest.raises(ParameterError, match="of 1 series"):
         evaluate_detector("own", [report], [], [values])
+    with pytest.raises(ParameterError, match="at least one series"):
+        evaluate_detector("own", [], [], [])
     with pytest.raises(ParameterError, match="of 2100 rows"):
         evaluate_detector("own", [report], [labels[1:]], [values])
     with pytest.raises(ParameterError, match="labels must be True or False"):

@@ -107,6 +107,8 @@ def score(
     events; `buffer` is that of `volume`. precision, recall, f1, delay, false_alarms: from the
     alarms, of the events of all series together. A metric without any event is NaN.
     """
+    if not labels:
+        raise ParameterError(must_be("labels", "of at least one series", len(labels)))
     if not len(labels) == len(scores) == len(alarms):
         raise ParameterError(must_be("scores and alarms", f"of {len(labels)} series", len(scores)))
     labels = [check_flags("labels", own) for own in labels]
