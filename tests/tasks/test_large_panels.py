@@ -24,7 +24,7 @@ def called(monkeypatch):
         return FitResult((), 0, 0.0, "epochs")
 
     monkeypatch.setattr(forecasting, "fit", only_look)
-    monkeypatch.setattr(forecasting, "model_card", lambda *arguments: "")
+    monkeypatch.setattr(forecasting, "forecast_card", lambda *arguments: "")
     return seen
 
 

@@ -21,6 +21,7 @@ from grukit.results import Columns as AnswerColumns
 from grukit.results import Evaluation, Explanation, Forecast, SamplePaths
 from grukit.tasks.base import Estimator, settings_of
 from grukit.tasks.forecast_backtest import backtest_frame
+from grukit.tasks.forecast_card import forecast_card
 from grukit.tasks.forecast_explain import explain_forecast
 from grukit.tasks.forecast_families import FAMILIES
 from grukit.tasks.forecast_folder import from_folder, to_folder
@@ -34,7 +35,6 @@ from grukit.tasks.forecast_refit import Refit, check_unchanged, go_on, with_fewe
 from grukit.tasks.forecast_settings import LEVELS, SEED, check_settings, columns_of
 from grukit.tasks.forecast_space import forecast_space, reporter
 from grukit.tasks.forecast_split import LARGEST_EPOCH
-from grukit.tasks.model_card import model_card
 from grukit.tasks.tuning import Tuning, tune
 from grukit.training.fit import FitConfig, FitResult, LossSum, fit
 from grukit.training.learning_rate import LearningRateSearch, find_learning_rate
@@ -453,7 +453,7 @@ class Forecaster(Estimator):
 
         result, scores: None after an interruption, scores also without validation.
         """
-        self._remember(model, model_card(model, panel, result, scores, refitted))
+        self._remember(model, forecast_card(model, panel, result, scores, refitted))
         self.report_, self.validation_, self.refit_ = panel.report, scores, refitted
         self.history_ = () if result is None else result.history
 

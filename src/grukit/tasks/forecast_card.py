@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _NAMES = {"gru": "A GRU", "lstm": "An LSTM", "rnn": "A plain RNN", "gru_d": "A GRU-D"}
 
 
-def model_card(
+def forecast_card(
     model: ForecastModel,
     panel: Panel,
     result: FitResult | None,
