@@ -97,6 +97,10 @@ def test_no_regression_sees_the_test_rows(log_variance, pooled):
     other[SPLIT.test] += 100
     again = least_squares(regressors, other, SPLIT, pooled=pooled)
     np.testing.assert_array_equal(found, again)
+    begun = Split(slice(100, 300), SPLIT.test)
+    other[:100] -= 100
+    again = [least_squares(regressors, t, begun, pooled=pooled) for t in (log_variance, other)]
+    np.testing.assert_array_equal(*again)
     later = Split(slice(0, 301), SPLIT.test)
     assert np.nanmax(np.abs(least_squares(regressors, other, later, pooled=pooled) - found)) > 0.1
 

@@ -132,3 +132,20 @@ def test_directions_that_can_be_told_are_told():
     )
     upto = slice(SPLIT.test.start, day + 1)
     np.testing.assert_allclose(again[upto], found[upto], rtol=1e-5, atol=1e-9)
+
+
+@pytest.mark.parametrize("recipe", [return_forecasts, variance_forecasts])
+def test_a_network_sees_neither_embargo_nor_test_nor_stocks_too_new(market, recipe, monkeypatch):
+    seen = {}
+
+    def stop(self, table, validation):
+        seen.update(table=table, validation=validation)
+        raise StopIteration
+
+    monkeypatch.setattr("grukit.recipes.stocks.Forecaster.fit", stop)
+    with pytest.raises(StopIteration):
+        recipe(market, Split(slice(0, 140), slice(145, 150)))
+    assert seen["table"]["ds"].max() == market.days[139]
+    assert set(seen["table"]["unique_id"]) == {"S0", "S1", "S2"}, "S3 has 50 days, fewer than 60"
+    if recipe is return_forecasts:
+        assert seen["validation"] == market.days[140 - 42]

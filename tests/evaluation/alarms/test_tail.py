@@ -45,6 +45,23 @@ def test_one_by_one_is_at_once_and_a_copy_is_apart():
     np.testing.assert_array_equal(apart.update_many(values[100:]), expected)
 
 
+def test_the_tail_by_hand():
+    tail = Tail(memory=1000).fit(np.arange(1000.0))
+    # The largest 40 are 960 to 999, on average 20.5 above the start.
+    assert tail.surprise(959.0) == pytest.approx(math.log10(1000 / 41))
+    expected = math.log10(1000 / 40) + (1000 - 959) / (20.5 * math.log(10))
+    assert tail.surprise(1000.0) == pytest.approx(expected)
+
+
+def test_what_is_forgotten_counts_no_more():
+    values, memory = np.random.default_rng(2).normal(size=400), 150
+    tail = Tail(memory).fit(values[:200])
+    for row in range(200, 400):
+        again = Tail(memory).fit(values[row - memory : row])
+        assert tail.surprise(values[row]) == pytest.approx(again.surprise(values[row]))
+        tail.learn(values[row])
+
+
 def test_it_says_nothing_before_it_knows_enough():
     tail = Tail(memory=1000)
     assert tail.update_many(np.arange(80.0)).tolist() == [0.0] * 80
