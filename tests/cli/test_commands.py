@@ -340,6 +340,14 @@ def test_evaluate_prints_the_table(grukit, model, hours):
     assert json.loads(as_json.out)["windows"] == 27
 
 
+def test_evaluate_adapts_intervals(grukit, model, hours):
+    asked = ("evaluate", model, hours, "--start", "2024-01-05", "--json")
+    fixed, adaptive = (json.loads(grukit(*asked, *more).out) for more in ((), ("--adaptive",)))
+    assert adaptive["windows"] == fixed["windows"]
+    assert adaptive["scores"][0] != fixed["scores"][0]
+    assert adaptive["scores"][1:] == fixed["scores"][1:]
+
+
 def test_evaluate_without_later_data_says_so(grukit, model, hours):
     outcome = grukit("evaluate", model, hours)
     assert outcome.code == 1

@@ -46,6 +46,13 @@ def evaluate(
             min=1, metavar="STEPS", help="Of a forecaster: steps from one forecast to the next."
         ),
     ] = 1,
+    adaptive: Annotated[
+        bool,
+        option(
+            "--adaptive",
+            help="Of a forecaster: widen and narrow its intervals by how earlier ones covered.",
+        ),
+    ] = False,
     json: Json = False,
     config: Config = None,
 ) -> None:
@@ -59,15 +66,17 @@ def evaluate(
 
     estimator = load_model(model)
     if isinstance(estimator, AnomalyDetector):
-        if labels is None or start is not None or stride != 1:
+        if labels is None or start is not None or stride != 1 or adaptive:
             raise typer.BadParameter(
-                "a detector of anomalies takes --labels, and no --start or --stride"
+                "a detector of anomalies takes --labels, and no --start, --stride or --adaptive"
             )
         evaluation = estimator.evaluate(read_data(data), labels, goes_on=goes_on)
     else:
         if labels is not None or goes_on:
             raise typer.BadParameter("--labels and --goes-on are for a detector of anomalies")
-        evaluation = estimator.evaluate(read_data(data), start=start, stride=stride)
+        evaluation = estimator.evaluate(
+            read_data(data), start=start, stride=stride, adaptive=adaptive
+        )
         say(f"data: {evaluation.report}")
     if json:
         show_json(evaluation.to_dict())
