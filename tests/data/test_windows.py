@@ -58,7 +58,12 @@ def by_hand(encoded: Encoded, origin: int, shape: WindowShape) -> dict[str, np.n
     values = [float(encoded.target[row] - center) / spread for row in range(origin - L, origin)]
     target = [float(encoded.target[row] - center) / spread for row in range(origin, origin + H)]
     static, width = [float(series)], 1.0
-    if shape.scale_by_window:
+    if shape.scaling == "last":
+        middle = next((value for value in reversed(values) if not math.isnan(value)), 0.0)
+        values = [value - middle for value in values]
+        target = [value - middle for value in target]
+        center = center + spread * middle
+    if shape.scaling == "window":
         known = [value for value in values if not math.isnan(value)]
         middle = sum(known) / len(known)
         width = math.sqrt(sum((value - middle) ** 2 for value in known) / len(known))
@@ -117,11 +122,11 @@ def assert_equal_by_hand(windows: Windows, encoded: Encoded, shape: WindowShape)
             np.testing.assert_allclose(got, value, rtol=1e-4, atol=1e-4, err_msg=name)
 
 
-@pytest.mark.parametrize("scale_by_window", [False, True])
+@pytest.mark.parametrize("scaling", ["series", "window", "last"])
 @pytest.mark.parametrize("differencing", [0, 1, 4, 7, 10])
 @pytest.mark.parametrize("missing", [0.0, 0.3, 0.85])
-def test_windows_equal_hand_indexed_values(scale_by_window, differencing, missing):
-    encoded, shape = encoded_series(missing), WindowShape(10, 5, scale_by_window, differencing)
+def test_windows_equal_hand_indexed_values(scaling, differencing, missing):
+    encoded, shape = encoded_series(missing), WindowShape(10, 5, scaling, differencing)
     at = origins(encoded, 10, 5)
     assert len(at) > 20
     assert_equal_by_hand(Windows(encoded, at, shape), encoded, shape)
@@ -129,19 +134,19 @@ def test_windows_equal_hand_indexed_values(scale_by_window, differencing, missin
 
 @pytest.mark.parametrize("shift", ["target", "past", "known"])
 def test_a_shift_by_one_row_is_noticed(shift):
-    encoded, shape = encoded_series(), WindowShape(10, 5, True, 4)
+    encoded, shape = encoded_series(), WindowShape(10, 5, "window", 4)
     at = origins(encoded, 10, 5)
     shifted = Encoded(**{**vars(encoded), shift: np.roll(getattr(encoded, shift), 1, axis=0)})
     with pytest.raises(AssertionError):
         assert_equal_by_hand(Windows(shifted, at, shape), encoded, shape)
 
 
-@pytest.mark.parametrize("scale_by_window", [False, True])
+@pytest.mark.parametrize("scaling", ["series", "window", "last"])
 @pytest.mark.parametrize("differencing", [0, 1, 7])
-def test_the_scaled_target_leads_back_to_the_truth(scale_by_window, differencing):
+def test_the_scaled_target_leads_back_to_the_truth(scaling, differencing):
     encoded = encoded_series(0.2)
     at = origins(encoded, 10, 5)
-    shape = WindowShape(10, 5, scale_by_window, differencing)
+    shape = WindowShape(10, 5, scaling, differencing)
     batch = Windows(encoded, at, shape).batch(torch.arange(len(at)))
     wanted_of_network = (batch.target - batch.base).double()
     value = batch.center[:, None] + batch.spread[:, None] * (wanted_of_network + batch.base)
@@ -183,11 +188,11 @@ def test_a_series_without_room_has_no_origin():
     assert origins(encoded, 6, 3).tolist() == [6]
 
 
-@pytest.mark.parametrize("scale_by_window", [False, True])
+@pytest.mark.parametrize("scaling", ["series", "window", "last"])
 @pytest.mark.parametrize("differencing", [0, 1, 4])
-def test_nothing_at_the_origin_or_before_the_lookback_enters(scale_by_window, differencing):
+def test_nothing_at_the_origin_or_before_the_lookback_enters(scaling, differencing):
     encoded = encoded_series(0.1)
-    origin, shape = 52, WindowShape(10, 5, scale_by_window, differencing)
+    origin, shape = 52, WindowShape(10, 5, scaling, differencing)
 
     def inputs(changed: Encoded) -> list[torch.Tensor]:
         batch = Windows(changed, np.array([origin]), shape).batch(torch.tensor([0]))
@@ -206,7 +211,9 @@ def test_nothing_at_the_origin_or_before_the_lookback_enters(scale_by_window, di
 def test_a_constant_window_is_not_magnified_without_bound():
     encoded = encoded_series()
     flat = Encoded(**{**vars(encoded), "target": np.repeat(encoded.center, LENGTHS) + 1e-9})
-    batch = Windows(flat, origins(flat, 10, 5), WindowShape(10, 5, True, 0)).batch(torch.arange(3))
+    batch = Windows(flat, origins(flat, 10, 5), WindowShape(10, 5, "window", 0)).batch(
+        torch.arange(3)
+    )
     torch.testing.assert_close(batch.spread, torch.full((3,), 0.1, dtype=torch.float64))
 
 
@@ -218,11 +225,11 @@ def test_short_series_are_named():
         check_lengths(many, np.full(9, 2), 3, "to see")
 
 
-@pytest.mark.parametrize("scale_by_window", [False, True])
+@pytest.mark.parametrize("scaling", ["series", "window", "last"])
 @pytest.mark.parametrize("differencing", [0, 1])
-def test_the_step_scale_is_the_mean_size_of_what_is_forecast(scale_by_window, differencing):
+def test_the_step_scale_is_the_mean_size_of_what_is_forecast(scaling, differencing):
     encoded = encoded_series(missing=0.2)
-    shape = WindowShape(8, 4, scale_by_window, differencing)
+    shape = WindowShape(8, 4, scaling, differencing)
     at = origins(encoded, shape.lookback, shape.horizon)
     sizes: list[list[float]] = [[] for _ in range(shape.horizon)]
     for origin in at:
@@ -237,6 +244,6 @@ def test_the_step_scale_is_the_mean_size_of_what_is_forecast(scale_by_window, di
 def test_a_step_that_never_changes_has_scale_one():
     encoded = encoded_series(lengths=(40,))
     encoded.target[:] = 7.0
-    shape = WindowShape(8, 4, scale_by_window=True, differencing=1)
+    shape = WindowShape(8, 4, scaling="window", differencing=1)
     windows = Windows(encoded, origins(encoded, 8, 4), shape)
     assert windows.step_scale().tolist() == [1.0] * 4

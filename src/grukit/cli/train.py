@@ -160,13 +160,21 @@ def forecast(
         ),
     ] = 1,
     scaling: Annotated[
-        Literal["series", "window"],
+        Literal["series", "window", "last"],
         option(
             metavar="SCALING",
-            help="Scale by the mean and spread of each window, for levels that wander or grow, or "
-            "of the whole series, where the level itself says something: window or series.",
+            help="Scale by the mean and spread of each window, for levels that wander or grow, "
+            "of the whole series, where the level itself says something, or take the last value "
+            "away, for long horizons: window, series or last.",
         ),
     ] = "window",
+    calendar: Annotated[
+        bool,
+        option(
+            "--calendar/--no-calendar",
+            help="Whether the network reads the hour of the day, the day of the week and the like.",
+        ),
+    ] = True,
     differencing: Annotated[
         int | None,
         option(
@@ -272,6 +280,7 @@ def forecast(
         series_embedding=series_embedding,
         ensemble=ensemble,
         scaling=scaling,
+        calendar=calendar,
         differencing=differencing,
         training=FitConfig(
             epochs=epochs,

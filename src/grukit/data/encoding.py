@@ -151,8 +151,11 @@ class PanelEncoder:
     issued: tuple[ColumnEncoder, ...] = ()
 
     @classmethod
-    def fit(cls, panel: Panel, unit: Unit = "spread") -> PanelEncoder:
-        """Learn from a training panel; DataError for what cannot be learned from."""
+    def fit(cls, panel: Panel, unit: Unit = "spread", calendar: bool = True) -> PanelEncoder:
+        """Learn from a training panel; DataError for what cannot be learned from.
+
+        calendar: whether there are features of the calendar.
+        """
         columns, by_issue = panel.columns, {}
         if columns.issued is not None:
             if panel.issues is None:
@@ -163,7 +166,7 @@ class PanelEncoder:
         plain = [name for name in columns.future if name not in by_issue]
         targets = [panel.target[panel.rows(series)] for series in range(len(panel))]
         return cls(
-            panel.calendar.spanning(panel.times),
+            panel.calendar.spanning(panel.times if calendar else panel.times[:1]),
             tuple(ColumnEncoder.fit(name, panel.covariates[name]) for name in columns.past),
             tuple(ColumnEncoder.fit(name, panel.covariates[name]) for name in plain),
             tuple(ColumnEncoder.fit(name, panel.static[name]) for name in columns.static),

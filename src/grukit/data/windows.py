@@ -29,14 +29,15 @@ class WindowShape:
     """What a window holds, and in which units.
 
     lookback, horizon: L and H, in steps.
-    scale_by_window: centre and scale by the window's own mean and spread, not the series'.
+    scaling: centre and scale by the mean and spread of the "series", by those of the "window", or
+        by the "last" value of the window and the spread of the series.
     differencing: forecast the change from the last value this many steps before; 0 the value.
     unit: what values are divided by, as in the panel's encoder.
     """
 
     lookback: int
     horizon: int
-    scale_by_window: bool
+    scaling: str
     differencing: int
     unit: Unit = "spread"
 
@@ -75,7 +76,7 @@ class Windows:
     def __init__(self, encoded: Encoded, origins: np.ndarray, shape: WindowShape) -> None:
         self.origins = torch.as_tensor(origins)
         self.lookback, self.horizon = shape.lookback, shape.horizon
-        self.scale_by_window, self.differencing = shape.scale_by_window, shape.differencing
+        self.scaling, self.differencing = shape.scaling, shape.differencing
         self.unit: Unit = shape.unit
         # The arrays themselves, not copies: a panel may fill most of the memory.
         self._offsets = torch.as_tensor(encoded.offsets)
@@ -101,7 +102,12 @@ class Windows:
         target, target_observed = self._scaled(ahead, center, spread)
         static = self._static[series]
         width = torch.ones(len(origin), 1)
-        if self.scale_by_window:
+        if self.scaling == "last":
+            middle, _ = _last_known(values[..., None], observed[..., None])
+            values = torch.where(observed, values - middle, 0.0)
+            target = target - middle
+            center = center + spread * middle[:, 0]
+        if self.scaling == "window":
             middle, width = _window_scale(values, observed, self.unit)
             values = torch.where(observed, (values - middle) / width, 0.0)
             target = (target - middle) / width

@@ -62,7 +62,7 @@ def explain_forecast(
     known = [*_widths(encoder.future), calendar, *_widths(encoder.issued)]
     ahead = _by_column(known, future)
     behind = _by_column([(target, WINDOW_COLUMNS), *_widths(encoder.past), *known], past)
-    place = [(name, 1) for name in WINDOW_PLACE] if shape.scale_by_window else []
+    place = [(name, 1) for name in WINDOW_PLACE] if shape.scaling == "window" else []
     total = past.sum(axis=(1, 2)) + future.sum(axis=(1, 2)) + static.sum(axis=1)
     return Explanation(
         series=encoded.ids,

@@ -72,7 +72,11 @@ def prepare(
         "series out)",
     )
     stage(f"encoding {len(panel.times):,} rows of {len(panel):,} series")
-    encoder = PanelEncoder.fit(learned, family.unit) if start is None else start.encoder
+    encoder = (
+        PanelEncoder.fit(learned, family.unit, settings.calendar)
+        if start is None
+        else start.encoder
+    )
     encoded = encoder.encode(panel, seen=np.maximum(cut, shape.lookback))
     learn = origins_within(encoded, shape, "training", to_row=cut)
     judge = None

@@ -32,7 +32,7 @@ def new_network(settings: Forecaster, encoder: PanelEncoder, shape: WindowShape)
     sizes: dict[str, Any] = {
         "past_size": WINDOW_COLUMNS + encoder.past_width + encoder.known_width,
         "known_size": encoder.known_width,
-        "static_size": encoder.static_width + shape.scale_by_window * WINDOW_SCALE_COLUMNS,
+        "static_size": encoder.static_width + (shape.scaling == "window") * WINDOW_SCALE_COLUMNS,
         "horizon": shape.horizon,
         "levels": settings.levels,
         "hidden_size": int(settings.hidden_size),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from grukit.core.errors import ParameterError, must_be
-from grukit.core.rules import Rule, check, each, integer, number, one_of, optional, text
+from grukit.core.rules import Rule, check, each, flag, integer, number, one_of, optional, text
 from grukit.data.frames import Columns
 from grukit.data.windows import WindowShape
 from grukit.results import check_levels
@@ -42,7 +42,8 @@ _RULES = {
     "dropout": number(at_least=0, below=1),
     "series_embedding": integer(at_least=0),
     "ensemble": integer(at_least=1),
-    "scaling": one_of("series", "window"),
+    "scaling": one_of("series", "window", "last"),
+    "calendar": flag(),
     "differencing": optional(integer(at_least=0)),
     "training": Rule(
         "None or a FitConfig", lambda value: value is None or isinstance(value, FitConfig)
@@ -50,7 +51,11 @@ _RULES = {
     "seed": SEED,
 }
 _ONE, _NONE = Rule("1", lambda value: value == 1), Rule("None", lambda value: value is None)
-_NO_DIFFERENCES = {"differencing": Rule("None or 0", lambda value: not value)}
+# Nothing is taken away from counts and events.
+_NO_DIFFERENCES = {
+    "differencing": Rule("None or 0", lambda value: not value),
+    "scaling": one_of("series", "window"),
+}
 # What the others must be where one setting has a certain value.
 _TOGETHER = {
     ("mode", "recursive"): {
@@ -96,7 +101,7 @@ def window_shape(settings: Forecaster, lookback: int) -> WindowShape:
     return WindowShape(
         lookback=int(lookback),
         horizon=int(settings.horizon),
-        scale_by_window=settings.scaling == "window" and family.unit != "none",
+        scaling="series" if family.unit == "none" else settings.scaling,
         differencing=int(lag),
         unit=family.unit,
     )

@@ -90,7 +90,10 @@ class Forecaster(Estimator):
         parameters of a distribution other than a mixture.
     scaling: "window" standardizes by the mean and spread of the window itself, so that a level that
         wanders or grows is no surprise; "series" by those of the series in training, better where
-        the level itself says something, as a temperature does.
+        the level itself says something, as a temperature does; "last" subtracts the last value
+        seen, and leaves the spread of the series: better over long horizons of short lookbacks.
+    calendar: whether the network reads the hour of the day, the day of the week and the like: of
+        each cycle that training held twice.
     differencing: forecast the change from the last value of the same phase this many steps before:
         1 for the last value, the season for the last season; 0 forecasts the value. By default 1,
         and for counts and events, which are never differenced, 0.
@@ -133,6 +136,7 @@ class Forecaster(Estimator):
         series_embedding: int = 0,
         ensemble: int = 1,
         scaling: str = "window",
+        calendar: bool = True,
         differencing: int | None = None,
         training: FitConfig | None = None,
         seed: int = 0,
@@ -159,6 +163,7 @@ class Forecaster(Estimator):
         self.series_embedding = series_embedding
         self.ensemble = ensemble
         self.scaling = scaling
+        self.calendar = calendar
         self.differencing = differencing
         self.training = training
         self.seed = seed
