@@ -22,7 +22,8 @@ CHOICES = {
     "segment": (None, 2),
     "cell": ("gru", "lstm", "rnn", "gru_d"),
     "ensemble": (1, 2),
-    "scaling": ("window", "series"),
+    "scaling": ("window", "series", "last"),
+    "calendar": (True, False),
     "differencing": (None, 0, 1),
     "series_embedding": (0, 2),
     "num_layers": (1, 2),
@@ -43,6 +44,7 @@ REFUSED = {
     (("cell", "gru_d"), ("ensemble", 2)),
     (("distribution", "mixture"), ("ensemble", 2)),
     *((("distribution", name), ("differencing", 1)) for name in COUNTS),
+    *((("distribution", name), ("scaling", "last")) for name in COUNTS),
 }
 ROLES = {
     "none": {},
