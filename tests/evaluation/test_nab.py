@@ -9,7 +9,8 @@ import pytest
 
 from grukit.core.errors import ParameterError
 from grukit.data import catalog
-from grukit.evaluation.nab import PROFILES, nab_score, windows_of
+from grukit.evaluation.nab import PROFILES, nab_score
+from grukit.results import runs
 
 WINDOWS = [[(40, 49), (80, 80)], []]
 
@@ -87,13 +88,6 @@ def test_bad_arguments():
             nab_score(alarms(), [wrong, []])
 
 
-def test_windows_are_the_runs_of_marks():
-    assert windows_of(np.array([1, 1, 0, 0, 1, 0, 1])) == [(0, 1), (4, 4), (6, 6)]
-    assert windows_of(np.zeros(5, bool)) == []
-    assert windows_of(np.ones(5, bool)) == [(0, 4)]
-    assert windows_of(np.empty(0, bool)) == []
-
-
 @pytest.fixture(scope="module")
 def corpus(data_folder):
     """The folder of NAB, the names of its series and their windows as rows."""
@@ -101,7 +95,7 @@ def corpus(data_folder):
     if not (folder / "published_scores.npz").exists():
         pytest.skip("NAB is not on this machine")
     series = dict(iter(catalog.load("nab").groupby("unique_id")))
-    windows = [windows_of(rows["anomaly"].to_numpy()) for rows in series.values()]
+    windows = [runs(rows["anomaly"].to_numpy()) for rows in series.values()]
     return folder, list(series), windows
 
 

@@ -345,3 +345,12 @@ def test_a_damaged_folder_is_refused(fitted, tmp_path):
         write_model_folder(tmp_path / "bad", config, folder.weights, folder.texts)
         with pytest.raises(ModelFolderError, match="damaged"):
             AnomalyDetector.load(tmp_path / "bad")
+
+
+def test_rows_may_hold_more_where_the_channels_are_named():
+    table = pd.DataFrame(waves(300), columns=["a", "b", "c"])
+    named = AnomalyDetector(channels=["a", "b"], training=QUICK).fit(table)
+    row = {"a": 0.1, "b": 0.2, "note": "ordinary"}
+    assert named.score_one(row) == named.score_one([0.1, 0.2])
+    with pytest.raises(DataError, match=r"got \['note'\]"):
+        AnomalyDetector(training=QUICK).fit(table).update({**row, "c": 0.0})

@@ -146,7 +146,7 @@ def nab(folder: Path) -> pandas.DataFrame:
     """Rows as they are in the files, in their order: times may repeat, skip or turn back.
 
     `anomaly` marks the rows in labelled windows. No two windows touch, so each is a run of marks:
-    `grukit.evaluation.nab.windows_of` finds their rows.
+    `grukit.results.runs` finds their rows.
     """
     import pandas as pd
 

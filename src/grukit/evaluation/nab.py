@@ -84,19 +84,6 @@ def nab_score(
     return NabScore(float(100 * (total - none) / (perfect - none)), float(threshold))
 
 
-def windows_of(labels: np.ndarray) -> list[tuple[int, int]]:
-    """The first and the last row of every run of marks.
-
-    labels: [T], true in a labelled window, as the column `anomaly` of the data set "nab".
-
-    >>> windows_of(np.array([False, True, True, False, True]))
-    [(1, 2), (4, 4)]
-    """
-    edges = np.diff(np.asarray(labels, bool).astype(np.int8), prepend=0, append=0)
-    first, last = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1) - 1
-    return list(zip(first.tolist(), last.tolist(), strict=True))
-
-
 def _rows(length: int, windows: Windows, false_alarm: float) -> tuple[np.ndarray, np.ndarray]:
     """What an alarm at each row is worth, and its window, or OUTSIDE or UNSEEN."""
     worth = np.full(length, -false_alarm)

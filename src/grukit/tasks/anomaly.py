@@ -113,7 +113,8 @@ class AnomalyDetector(Estimator):
 
     method: "forecast", "autoencoder" or "both".
     time: the column of times of a table, which must rise; None where rows just follow each other.
-    channels: the columns to look at; by default all that hold numbers.
+    channels: the columns to look at; by default all that hold numbers, a column of labels 0 and 1
+        too if there is one. Where they are named, rows may hold more.
     horizons: how many rows ahead the forecasts are whose errors count.
     window: rows that the network trains on at a time, and that the autoencoder sees.
     threshold: what makes a score an alarm: "surprise", above -log10 of the risk; "quantile" of the
@@ -301,7 +302,7 @@ class AnomalyDetector(Estimator):
             raise DataError(must_be("a row to learn from", "a mapping, as in river", type(x)))
         waiting: list[Rows] = getattr(self, "_waiting", [])
         channels = waiting[0].channels if waiting else self._channels_of(x)
-        row = read_row(x, self.time, channels)
+        row = read_row(x, self.time, channels, self.channels is not None)
         known = [earlier.times[-1] for earlier in waiting[-1:] if earlier.times is not None]
         check_later(row.times, known[0] if known else None)
         self._waiting = waiting
@@ -419,7 +420,7 @@ class AnomalyDetector(Estimator):
         return rows, stream.advance(rows.values)
 
     def _row(self, row: Any) -> Rows:
-        rows = read_row(row, self.time, self.channels_)
+        rows = read_row(row, self.time, self.channels_, self.channels is not None)
         check_later(rows.times, self._stream.last_time)
         return rows
 

@@ -45,11 +45,11 @@ def read_rows(data: Any, time: str | None, channels: Sequence[str] | None) -> Ro
     return rows
 
 
-def read_row(row: Any, time: str | None, channels: Sequence[str]) -> Rows:
+def read_row(row: Any, time: str | None, channels: Sequence[str], others: bool = False) -> Rows:
     """One row of a stream: a number, C numbers, or a mapping from channel to number.
 
     A row of a pandas frame is such a mapping. Of a mapping, the value of `time` is the time if it
-    is there, in UTC if it has a zone. None is missing, like NaN.
+    is there, in UTC if it has a zone. None is missing, like NaN. others: whether it may hold more.
     """
     times = None
     if hasattr(row, "keys"):
@@ -60,7 +60,8 @@ def read_row(row: Any, time: str | None, channels: Sequence[str]) -> Rows:
                 f"every row must have the channels {tuple(channels)}, got none for {names}; "
                 "where a value is missing, give None"
             )
-        if unknown := [name for name in row if name != time and name not in channels]:
+        unknown = [name for name in row if name != time and name not in channels]
+        if unknown and not others:
             raise DataError(must_be("the channels of a row", f"{tuple(channels)}", unknown))
         values = [row[name] for name in channels]
         if time is not None and time in row:
