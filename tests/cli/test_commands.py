@@ -108,7 +108,7 @@ def test_doctor_reports_every_section(grukit):
 def test_doctor_names_the_cure_of_a_missing_extra(monkeypatch, grukit):
     monkeypatch.setattr(doctor, "_installed", lambda package: None)
     out = grukit("doctor").out
-    assert "matplotlib missing: pip install 'grukit[plots]'" in out
+    assert "matplotlib missing, plotly missing: pip install 'grukit[plots]'" in out
 
 
 def test_doctor_says_what_the_native_core_runs(monkeypatch, grukit):

@@ -20,7 +20,7 @@ class Quiet:
     >>> quiet = Quiet(rows=2)
     >>> [quiet.update(alarm) for alarm in (True, True, True, True, False)]
     [True, False, False, True, False]
-    >>> quiet.update_many(np.array([True, True, True]), np.array([3.0, 5.0, 7.0]))
+    >>> Quiet(rows=2).update_many(np.array([True, True, True]), np.array([3.0, 5.0, 7.0]))
     array([ True, False,  True])
     """
 

@@ -33,7 +33,7 @@ class Tail:
 
     >>> tail = Tail(memory=10_000).fit(np.random.default_rng(0).exponential(size=5000))
     >>> [round(tail.surprise(value), 1) for value in (0.7, 2.3, 6.9, 13.8)]
-    [0.3, 1.0, 2.9, 5.8]
+    [0.3, 1.0, 2.9, 5.9]
     """
 
     def __init__(self, memory: int, smallest_scale: float = 0.0) -> None:
