@@ -12,8 +12,10 @@ This is adaptive conformal inference (Gibbs and Candes 2021, arXiv:2106.00170) i
 tracks the quantile itself (Angelopoulos, Candes and Tibshirani 2023, arXiv:2307.16895), on the
 logarithm of a factor, so that it is the same in every unit. Summing the line above over T truths
 bounds the miscoverage whatever the data do: the share of misses among them is within
-log(100) / (eta T) of m, as long as the factor stays within its bounds, 0.1 and 10. Beside split
-calibration, which it multiplies, it needs no held-out windows and never becomes stale.
+log(100) / (eta T) of m, as long as the factor stays within its bounds, 0.1 and 10. Misses are those
+of the factor in use when a truth arrives; the interval that was issued for step h had the factor of
+h steps before, so that for later steps the bound holds only as far as the factor changes slowly.
+Beside split calibration, which it multiplies, it needs no held-out windows and never becomes stale.
 
 The truth of step h arrives h steps after the forecast; until then nothing of it is used.
 """
