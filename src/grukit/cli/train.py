@@ -10,7 +10,7 @@ import typer
 from grukit.cli.options import Config, Json, option, read_data
 from grukit.cli.output import say, show_evaluation, show_json
 from grukit.cli.train_anomaly import anomaly
-from grukit.cli.training import checkpoint_of, save_trained
+from grukit.cli.training import Overwrite, Resume, Seed, checkpoint_of, save_trained
 
 if TYPE_CHECKING:
     from grukit.tasks.forecasting import Forecaster
@@ -232,18 +232,9 @@ def forecast(
     tensorboard: Annotated[
         Path | None, option(metavar="FOLDER", help="Write a TensorBoard log here.")
     ] = None,
-    seed: Annotated[
-        int, option(min=0, metavar="SEED", help="The same seed gives the same model.")
-    ] = 0,
-    resume: Annotated[
-        bool,
-        option(
-            "--resume", help="Go on with an interrupted training, bit for bit as if it never was."
-        ),
-    ] = False,
-    overwrite: Annotated[
-        bool, option("--overwrite", help="Replace a model, or begin its training anew.")
-    ] = False,
+    seed: Seed = 0,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
     json: Json = False,
     config: Config = None,
 ) -> None:

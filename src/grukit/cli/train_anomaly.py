@@ -11,7 +11,7 @@ import typer
 from grukit.cli.options import Config, Json, option, read_data
 from grukit.cli.output import say, show, show_json
 from grukit.cli.output import table as aligned
-from grukit.cli.training import checkpoint_of, save_trained
+from grukit.cli.training import Overwrite, Resume, Seed, checkpoint_of, save_trained
 
 
 def anomaly(
@@ -77,18 +77,9 @@ def anomaly(
     epochs: Annotated[
         int, option(min=1, metavar="EPOCHS", help="Passes over the training data.")
     ] = 40,
-    seed: Annotated[
-        int, option(min=0, metavar="SEED", help="The same seed gives the same model.")
-    ] = 0,
-    resume: Annotated[
-        bool,
-        option(
-            "--resume", help="Go on with an interrupted training, bit for bit as if it never was."
-        ),
-    ] = False,
-    overwrite: Annotated[
-        bool, option("--overwrite", help="Replace a model, or begin its training anew.")
-    ] = False,
+    seed: Seed = 0,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
     json: Json = False,
     config: Config = None,
 ) -> None:

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+from grukit.cli.options import option
 from grukit.cli.output import check_model_output, say
 from grukit.core.errors import DataError
+
+Seed = Annotated[int, option(min=0, metavar="SEED", help="The same seed gives the same model.")]
+Resume = Annotated[
+    bool,
+    option("--resume", help="Go on with an interrupted training, bit for bit as if it never was."),
+]
+Overwrite = Annotated[
+    bool, option("--overwrite", help="Replace a model, or begin its training anew.")
+]
 
 
 def checkpoint_of(output: Path, resume: bool, overwrite: bool) -> Path:

@@ -115,7 +115,7 @@ def _of_table(data: Any, time: str | None, channels: Sequence[str] | None) -> Ro
     for name in (*(() if time is None else (time,)), *(channels or ())):
         if name not in frame.columns:
             hint = did_you_mean(name, frame.columns)
-            raise DataError(f"the table must have the column {name!r}{hint}, got {frame.columns}")
+            raise DataError(f"the table must have the column {name!r}, got {frame.columns}{hint}")
     if not len(frame):
         raise DataError("the table must have rows, got none")
     if channels is None:
