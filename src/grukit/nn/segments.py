@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import dropout, pad, relu
 
+from grukit.nn.branches import branches
 from grukit.nn.encoder_decoder import ENCODERS
 from grukit.nn.heads import in_units, new_head
 from grukit.nn.linear import Linear, models_axis
@@ -103,32 +104,22 @@ class SegmentForecaster(nn.Module):
             static = torch.cat([static, self.of_series(series)], dim=-1)
         before = pad(past, (0, 0, -past.shape[-2] % self.segment, 0))
         _, state = self.encoder(relu(self.of_past(self._cut(before))))
-        asked = self._asked(future, static)
-        entered = asked.flatten(-3, -2).unsqueeze(-2)
-        output, _ = self.encoder(entered, _for_each(state, asked.shape[-2]))
-        output = dropout(output.squeeze(-2), self.dropout, self.training)
-        steps = self.of_segment(output).view(*asked.shape[:-1], self.segment, _STEP_FEATURES)
+        output = branches(self.encoder, self._asked(future, static), state)
+        output = dropout(output, self.dropout, self.training)
+        steps = self.of_segment(output).unflatten(-1, (self.segment, _STEP_FEATURES))
         answer = self.head(steps.flatten(-3, -2)[..., : self.horizon, :])
         return in_units(answer, self.head.kinds, self.step_scale[:, None])
 
-    def _asked(self, future: Tensor, static: Tensor) -> Tensor:
-        """What the decoder is told of each segment ahead, [B, segments, hidden]."""
+    def _asked(self, future: Tensor, static: Tensor) -> list[Tensor]:
+        """What the decoder is told of each segment ahead, in summands of [B, segments, hidden]."""
         asked = self.of_place.unsqueeze(-3)
-        asked = asked.expand(*future.shape[:-2], *asked.shape[-2:])
         if self.of_known is not None:
             ahead = pad(future, (0, 0, 0, -self.horizon % self.segment))
             asked = asked + self.of_known(self._cut(ahead))
-        if self.of_static is not None:
-            asked = asked + self.of_static(static).unsqueeze(-2)
-        return asked
+        if self.of_static is None:
+            return [asked]
+        return [asked, self.of_static(static).unsqueeze(-2)]
 
     def _cut(self, steps: Tensor) -> Tensor:
         """[B, n * W, columns] to [B, n, W * columns]."""
         return steps.unflatten(-2, (-1, self.segment)).flatten(-2)
-
-
-def _for_each(state: Tensor | tuple[Tensor, ...], segments: int) -> Tensor | tuple[Tensor, ...]:
-    """The states [layers, B, hidden] of windows, once for each of their segments."""
-    if isinstance(state, tuple):
-        return tuple(part.repeat_interleave(segments, dim=-2) for part in state)
-    return state.repeat_interleave(segments, dim=-2)
