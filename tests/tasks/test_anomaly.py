@@ -119,6 +119,13 @@ def test_a_channel_that_stands_still_or_dies_is_found():
     (event,) = [e for e in detector.detect(still[600:], goes_on=True).events() if e.score > 10]
     assert event.channel == "1"
     assert event.start == 50
+    # Nor may it have no value for longer than ever before.
+    dying = np.concatenate([waves(900)[:, :1], np.full((900, 1), 5.0)], axis=1)
+    dying[300:320, 1], dying[650:, 1] = np.nan, np.nan
+    detector = AnomalyDetector(training=QUICK).fit(dying[:600])
+    scores = detector.detect(dying[600:], goes_on=True).scores
+    assert scores[50 + 20 : 50 + 60].max() < scores[50 + 4 * 20 + 20 :].min()
+    assert scores[50 + 4 * 20 + 20] > 3
 
 
 def test_training_may_hold_anomalies():

@@ -34,7 +34,7 @@ def amid_trouble() -> AnomalyDetector:
         detector.update(row)
     config, tensors = detector._stream.to_folder()
     assert config["quiet"]["left"] == 48
-    assert tensors["still"].tolist() == [1, 2]
+    assert tensors["idle"].tolist() == [[1, 2], [0, 0]]
     return detector
 
 

@@ -105,7 +105,7 @@ class AnomalyDetector(Estimator):
     the largest of these surprises, for each channel and, where there are several, for all together:
     at the distance from the middle of training; at the errors of a recurrent network's forecasts
     ("forecast"), or of what a recurrent autoencoder makes of the latest rows ("autoencoder"); and
-    at standing still for much longer than ever in training.
+    at standing still, or having no value, for much longer than ever in training.
 
     A row of a stream costs the same time and memory however long the stream is, and gets the score
     that it gets in a table. Both PyOD's verbs (`fit`, `decision_function`, `predict`) and river's
@@ -347,7 +347,7 @@ class AnomalyDetector(Estimator):
         tensors = {f"stream.{name}": tensor for name, tensor in tensors.items()}
         for name, value in self.network_.state_dict().items():
             tensors[f"network.{name}"] = value.detach().contiguous()
-        for name in ("center", "spread", "longest_run"):
+        for name in ("center", "spread", "longest_runs"):
             tensors[name] = torch.as_tensor(getattr(model, name))
         config = {
             "task": self.task,
@@ -373,15 +373,13 @@ class AnomalyDetector(Estimator):
             for prefix in ("network.", "stream.")
         }
         network.load_state_dict(parts["network."])
-        center, spread, longest_run = (
-            tensors[name].numpy() for name in ("center", "spread", "longest_run")
+        center, spread, runs = (
+            tensors[name].numpy() for name in ("center", "spread", "longest_runs")
         )
-        for array in (center, spread, longest_run):
+        for array in (center, spread, *runs):
             if array.shape != (len(channels),):
                 raise ValueError(f"scales must be of {len(channels)} channels, got {array.shape}")
-        model = AnomalyModel(
-            channels, center, spread, longest_run, network.eval(), int(self.window)
-        )
+        model = AnomalyModel(channels, center, spread, runs, network.eval(), int(self.window))
         stream = Stream(model, int(self.memory), 0)
         stream.restore(config["stream"], parts["stream."])
         self._remember(stream)

@@ -69,13 +69,14 @@ class AnomalyNetwork(nn.Module):
 class StreamState:
     """Where a stream is, between two rows; NaN before there is anything.
 
-    last: [C] the latest value seen of each channel, in training's scale. still: int64 [C] rows
-    since it last changed. pending: for each horizon of k rows the forecasts [k, C] of the next k.
-    recent: [W - 1, C] the rows before the next. hidden: the forecaster's state.
+    last: [C] the latest value seen of each channel, in training's scale. idle: int64 [2, C] rows
+    since it last changed, and since it last had a value. pending: for each horizon of k rows the
+    forecasts [k, C] of the next k. recent: [W - 1, C] the rows before the next. hidden: the
+    forecaster's state.
     """
 
     last: np.ndarray
-    still: np.ndarray
+    idle: np.ndarray
     pending: list[np.ndarray]
     recent: np.ndarray
     hidden: Any
@@ -83,12 +84,13 @@ class StreamState:
 
 @dataclass(frozen=True, eq=False)
 class AnomalyModel:
-    """The scale of each channel [C], the longest run without a change, and the network."""
+    """The scale of each channel [C], the longest runs [2, C] without a change and
+    without a value, and the network."""
 
     channels: tuple[str, ...]
     center: np.ndarray
     spread: np.ndarray
-    longest_run: np.ndarray
+    longest_runs: np.ndarray
     network: AnomalyNetwork
     window: int
 
@@ -108,7 +110,7 @@ class AnomalyModel:
         horizons = self.network.horizons if self.network.forecaster is not None else ()
         return StreamState(
             last=np.full(width, np.nan),
-            still=np.zeros(width, np.int64),
+            idle=np.zeros((2, width), np.int64),
             pending=[np.full((k, width), np.nan) for k in horizons],
             recent=np.full((self.window - 1, width), np.nan),
             hidden=None,
@@ -120,7 +122,8 @@ class AnomalyModel:
         """The errors [T, M, C] of each signal in the next rows, and the state after them.
 
         values: float64 [T, C], NaN where missing. Errors are NaN where there is no value or nothing
-        to compare it with. Between them: how many rows each channel stood still, int64 [T, C].
+        to compare it with. Between them: for how many rows each channel stood still, and for how
+        many it had no value, int64 [T, 2, C].
         """
         scaled = self.scaled(values)
         filled, before = _filled(scaled, state.last)
@@ -140,15 +143,15 @@ class AnomalyModel:
             again = self._last_rows_again(recent)
             observed = np.where(np.isnan(scaled), np.nan, 1.0)
             errors.append(np.abs(recent[self.window - 1 :] - again) * observed)
-        still = _rows_still(scaled, before, state.still)
+        idle = _rows_idle(scaled, before, state.idle)
         following = StreamState(
             last=filled[-1],
-            still=still[-1],
+            idle=idle[-1],
             pending=pending,
             recent=recent[len(values) :],
             hidden=hidden,
         )
-        return np.round(np.stack(errors, axis=1), _DECIMALS), still, following
+        return np.round(np.stack(errors, axis=1), _DECIMALS), idle, following
 
     def scaled(self, values: np.ndarray) -> np.ndarray:
         """Values [T, C] in units of each channel's spread, from its centre."""
@@ -249,12 +252,14 @@ def scales(values: np.ndarray, channels: Sequence[str]) -> tuple[np.ndarray, np.
 
 
 def longest_runs(values: np.ndarray) -> np.ndarray:
-    """float64 [C]: the most rows that each channel stood still for; inf where it never moved."""
-    nothing = np.full(values.shape[1], np.nan)
-    filled, before = _filled(values, nothing)
-    still = _rows_still(values, before, np.zeros(values.shape[1], np.int64))
+    """float64 [2, C]: the most rows that each channel stood still for, inf where it never moved,
+    and the most for which it had no value.
+    """
+    width = values.shape[1]
+    filled, before = _filled(values, np.full(width, np.nan))
+    still, gone = _rows_idle(values, before, np.zeros((2, width), np.int64)).max(axis=0)
     moved = np.nanmax(filled, axis=0) > np.nanmin(filled, axis=0)
-    return np.where(moved, still.max(axis=0), np.inf)
+    return np.stack([np.where(moved, still, np.inf), gone])
 
 
 def inputs(scaled: np.ndarray, filled: np.ndarray, before: np.ndarray) -> np.ndarray:
@@ -282,9 +287,10 @@ def _filled(values: np.ndarray, last: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return whole[1:], whole[:-1]
 
 
-def _rows_still(values: np.ndarray, before: np.ndarray, still: np.ndarray) -> np.ndarray:
-    """int64 [T, C]: rows since each channel last had another value than before."""
-    moved = ~np.isnan(values) & (values != before)
-    rows = np.arange(1, len(values) + 1)[:, None]
-    newest = np.maximum.accumulate(np.where(moved, rows, 0), axis=0)
-    return np.where(newest > 0, rows - newest, rows + still)
+def _rows_idle(values: np.ndarray, before: np.ndarray, idle: np.ndarray) -> np.ndarray:
+    """int64 [T, 2, C]: rows since each channel last changed, and since it last had a value."""
+    known = ~np.isnan(values)
+    lively = np.stack([known & (values != before), known], axis=1)
+    rows = np.arange(1, len(values) + 1)[:, None, None]
+    newest = np.maximum.accumulate(np.where(lively, rows, 0), axis=0)
+    return np.where(newest > 0, rows - newest, rows + idle)

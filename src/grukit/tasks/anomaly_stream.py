@@ -16,10 +16,11 @@ from grukit.tasks.anomaly_model import AnomalyModel
 
 # Errors are in units of a channel's spread; a tail is no narrower than this.
 _SMALLEST_TAIL = 1e-3
-# A channel that stands still for this many times its longest run, or this long, is remarkable.
-_STILL_TIMES, _STILL_ROWS = 4, 32
+# A channel that stands still, or is missing, for so many times longer than ever, and for so many
+# rows, is remarkable.
+_IDLE_TIMES, _IDLE_ROWS = 4, 32
 # How remarkable, and the most that it can be.
-_STILL_SURPRISE, _MOST_STILL_SURPRISE = 3.0, 10.0
+_IDLE_SURPRISE, _MOST_IDLE_SURPRISE = 3.0, 10.0
 
 
 class Scored(NamedTuple):
@@ -59,7 +60,7 @@ class Stream:
 
     def learn(self, values: np.ndarray, threshold: Threshold) -> Scored:
         """Take the training rows [T, C] as what is usual, and judge each of them by all."""
-        errors, still, self.state = self.model.errors(self.state, values)
+        errors, idle, self.state = self.model.errors(self.state, values)
         known = ~np.isnan(errors)
         mean = np.where(known, errors, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
         self.usual = np.where(mean > 0, mean, 1.0)
@@ -73,7 +74,7 @@ class Stream:
             ],
             axis=1,
         )
-        scores, by_channel = self._combined(surprises, still)
+        scores, by_channel = self._combined(surprises, idle)
         self.threshold = threshold.fit(scores)
         above, levels = copy.deepcopy(self.threshold).update_many(scores)
         alarms = Quiet(self.quiet.rows).update_many(above, scores)
@@ -82,24 +83,24 @@ class Stream:
     def advance(self, values: np.ndarray) -> Scored:
         """Judge the next rows, float64 [T, C], each learned from before the next."""
         assert self.threshold is not None
-        errors, still, self.state = self.model.errors(self.state, values)
+        errors, idle, self.state = self.model.errors(self.state, values)
         columns = self._columns(errors)
         surprises = np.stack(
             [tail.update_many(column) for tail, column in zip(self.tails, columns.T, strict=True)],
             axis=1,
         )
-        scores, by_channel = self._combined(surprises, still)
+        scores, by_channel = self._combined(surprises, idle)
         above, levels = self.threshold.update_many(scores)
         return Scored(scores, levels, self.quiet.update_many(above, scores), by_channel)
 
     def score(self, values: np.ndarray) -> float:
         """The score of one more row [1, C], which leaves the stream as it was."""
-        errors, still, _ = self.model.errors(self.state, values)
+        errors, idle, _ = self.model.errors(self.state, values)
         surprises = [
             tail.surprise(value)
             for tail, value in zip(self.tails, self._columns(errors)[0].tolist(), strict=True)
         ]
-        return float(self._combined(np.array([surprises]), still)[0][0])
+        return float(self._combined(np.array([surprises]), idle)[0][0])
 
     def fork(self, from_beginning: bool) -> Stream:
         """A stream of its own that knows what this one knows, at another place or at this."""
@@ -123,27 +124,28 @@ class Stream:
         mean = np.where(count > 0, np.sqrt(squares / np.maximum(count, 1)), np.nan)
         return np.concatenate([rows, mean], axis=1)
 
-    def _combined(self, surprises: np.ndarray, still: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _combined(self, surprises: np.ndarray, idle: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """From surprises of columns to the score [T] and the surprise of each channel [T, C]."""
         own = len(self.model.signals) * len(self.model.channels)
         surprises = np.where(np.isnan(surprises), 0.0, surprises)
         by_channel = surprises[:, :own].reshape(len(surprises), -1, len(self.model.channels))
-        by_channel = np.maximum(by_channel.max(axis=1), self._stillness(still))
+        by_channel = np.maximum(by_channel.max(axis=1), self._idleness(idle))
         together = surprises[:, own:].max(axis=1, initial=0.0)
         # The largest of C is C times as often so large (Bonferroni).
         largest = by_channel.max(axis=1) - np.log10(by_channel.shape[1])
         return np.maximum(largest, together), by_channel
 
-    def _stillness(self, still: np.ndarray) -> np.ndarray:
-        remarkable = np.maximum(_STILL_TIMES * self.model.longest_run, _STILL_ROWS)
-        return np.minimum(_STILL_SURPRISE * still / remarkable, _MOST_STILL_SURPRISE)
+    def _idleness(self, idle: np.ndarray) -> np.ndarray:
+        remarkable = np.maximum(_IDLE_TIMES * self.model.longest_runs, _IDLE_ROWS)
+        surprises = (_IDLE_SURPRISE * idle / remarkable).max(axis=1)
+        return np.minimum(surprises, _MOST_IDLE_SURPRISE)
 
     def to_folder(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """The stream as JSON values, and as tensors."""
         assert self.threshold is not None
         state = self.state
         hidden = () if state.hidden is None else state.hidden
-        arrays = {"last": state.last, "still": state.still, "recent": state.recent}
+        arrays = {"last": state.last, "idle": state.idle, "recent": state.recent}
         arrays |= {"usual": self.usual}
         arrays |= {f"pending.{index}": rows for index, rows in enumerate(state.pending)}
         arrays |= {f"tail.{index}": tail.latest for index, tail in enumerate(self.tails)}
@@ -161,7 +163,7 @@ class Stream:
         """The inverse of `to_folder`; an error of the usual kinds for parts that do not fit."""
         state = self.state
         state.last = _same_shape("last", state.last, tensors)
-        state.still = _same_shape("still", state.still, tensors)
+        state.idle = _same_shape("idle", state.idle, tensors)
         state.recent = _same_shape("recent", state.recent, tensors)
         self.usual = _same_shape("usual", self.usual, tensors)
         state.pending = [
