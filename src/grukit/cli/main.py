@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from grukit import __version__
-from grukit.cli import data, demo, doctor, evaluate, predict, train
+from grukit.cli import data, demo, doctor, evaluate, inspect, predict, refit, train
 from grukit.cli.manners import Manners
 from grukit.cli.options import option
 
@@ -48,6 +48,8 @@ def grukit(
 app.add_typer(train.app, name="train")
 app.command()(predict.predict)
 app.command()(evaluate.evaluate)
+app.command()(inspect.inspect)
+app.command()(refit.refit)
 app.command()(demo.demo)
 app.command()(doctor.doctor)
 app.add_typer(data.app, name="data")

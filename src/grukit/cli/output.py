@@ -91,9 +91,12 @@ def check_model_output(path: Path, overwrite: bool) -> None:
 def write_answer(answer: Forecast | SamplePaths | AnomalyReport, path: Path) -> None:
     """Write an answer as CSV, Parquet or JSON, as its suffix says, whole or not at all."""
     if path.suffix == ".json":
-        content = json.dumps(answer.to_dict(), indent=2, allow_nan=False) + "\n"
-    elif path.suffix == ".parquet":
-        content = answer.to_frame().to_parquet(index=False)
+        write_atomically(path, json.dumps(answer.to_dict(), indent=2, allow_nan=False) + "\n")
     else:
-        content = answer.to_frame().to_csv(index=False)
-    write_atomically(path, content)
+        write_frame(answer.to_frame(), path)
+
+
+def write_frame(frame: Any, path: Path) -> None:
+    """Write a pandas frame as CSV or Parquet, as its suffix says, whole or not at all."""
+    write = frame.to_parquet if path.suffix == ".parquet" else frame.to_csv
+    write_atomically(path, write(index=False))

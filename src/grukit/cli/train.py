@@ -10,7 +10,15 @@ import typer
 from grukit.cli.options import Config, Json, option, read_data
 from grukit.cli.output import say, show_evaluation, show_json
 from grukit.cli.train_anomaly import anomaly
-from grukit.cli.training import Overwrite, Resume, Seed, checkpoint_of, save_trained
+from grukit.cli.training import (
+    Overwrite,
+    Resume,
+    Seed,
+    Validation,
+    checkpoint_of,
+    save_trained,
+    share_or_time,
+)
 
 if TYPE_CHECKING:
     from grukit.tasks.forecasting import Forecaster
@@ -185,14 +193,7 @@ def forecast(
             "counts and events.",
         ),
     ] = None,
-    validation: Annotated[
-        str,
-        option(
-            metavar="SHARE|TIME",
-            help="The end of the data, which training stops by and never learns, and which the "
-            "scores are of: a share of the rows, or the time where it begins, as in 2013-12-01.",
-        ),
-    ] = "0.15",
+    validation: Validation = "0.15",
     epochs: Annotated[
         int, option(min=1, metavar="EPOCHS", help="Passes over the training data, at most.")
     ] = 50,
@@ -231,6 +232,15 @@ def forecast(
     ] = "auto",
     tensorboard: Annotated[
         Path | None, option(metavar="FOLDER", help="Write a TensorBoard log here.")
+    ] = None,
+    tune: Annotated[
+        int | None,
+        option(
+            min=1,
+            metavar="TRIALS",
+            help="Search among settings: so many trials, of which the best by the validation is "
+            "kept. They are in MODEL.trials.db, and the same command goes on from there.",
+        ),
     ] = None,
     seed: Seed = 0,
     resume: Resume = False,
@@ -285,21 +295,21 @@ def forecast(
         ),
         seed=seed,
     )
-    forecaster.fit(
-        read_data(data), _share_or_time(validation), checkpoint=checkpoint, resume=resume
-    )
+    table, held_out = read_data(data), share_or_time(validation)
+    if tune is not None:
+        if resume:
+            raise typer.BadParameter("--resume is not for --tune: the same command goes on anyhow")
+        trials = output.with_name(f"{output.name}.trials.db")
+        found = forecaster.tune(table, trials=tune, validation=held_out, storage=trials)
+        say(found.to_frame().to_string(index=False))
+        forecaster = found.best
+    else:
+        forecaster.fit(table, held_out, checkpoint=checkpoint, resume=resume)
     save_trained(forecaster, output, checkpoint)
     _show(forecaster, output, json)
 
 
 app.command()(anomaly)
-
-
-def _share_or_time(validation: str) -> float | str:
-    try:
-        return float(validation)
-    except ValueError:
-        return validation
 
 
 def _show(forecaster: Forecaster, output: Path, json: bool) -> None:

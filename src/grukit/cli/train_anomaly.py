@@ -47,7 +47,23 @@ def anomaly(
             metavar="METHOD",
             help="Whose errors are looked at: of forecasts, of a GRU autoencoder, or both.",
         ),
-    ] = "forecast",
+    ] = "both",
+    window: Annotated[
+        int,
+        option(
+            min=16,
+            metavar="ROWS",
+            help="Rows that the network trains on at a time, and that the autoencoder sees.",
+        ),
+    ] = 32,
+    horizon: Annotated[
+        list[int] | None,
+        option(
+            min=1,
+            metavar="ROWS",
+            help="How many rows ahead forecasts are compared. Repeatable; by default 1 and 8.",
+        ),
+    ] = None,
     threshold: Annotated[
         Literal["surprise", "quantile", "pot", "spot", "conformal"],
         option(
@@ -96,6 +112,8 @@ def anomaly(
         method,
         time=time,
         channels=tuple(channel) if channel else None,
+        window=window,
+        horizons=tuple(horizon or (1, 8)),
         threshold=threshold,
         risk=risk,
         quiet=quiet,

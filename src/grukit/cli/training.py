@@ -1,22 +1,54 @@
-"""What every `grukit train TASK` does around the training itself."""
+"""What the commands that train have in common."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from grukit.cli.options import option
 from grukit.cli.output import check_model_output, say
 from grukit.core.errors import DataError
+
+if TYPE_CHECKING:
+    from grukit.tasks.forecasting import Forecaster
 
 Seed = Annotated[int, option(min=0, metavar="SEED", help="The same seed gives the same model.")]
 Resume = Annotated[
     bool,
     option("--resume", help="Go on with an interrupted training, bit for bit as if it never was."),
 ]
+Validation = Annotated[
+    str,
+    option(
+        metavar="SHARE|TIME",
+        help="The end of the data, which training stops by and never learns, and which the "
+        "scores are of: a share of the rows, or the time where it begins, as in 2013-12-01.",
+    ),
+]
 Overwrite = Annotated[
     bool, option("--overwrite", help="Replace a model, or begin its training anew.")
 ]
+
+
+def share_or_time(validation: str) -> float | str:
+    """A number where it is one."""
+    try:
+        return float(validation)
+    except ValueError:
+        return validation
+
+
+def forecaster_of(model: Path) -> Forecaster:
+    """The forecaster in a folder; a usage error if another task's model is there."""
+    from grukit.tasks.base import load_model
+    from grukit.tasks.forecasting import Forecaster
+
+    estimator = load_model(model)
+    if not isinstance(estimator, Forecaster):
+        raise typer.BadParameter(f"{model} must be a forecaster, got one of {estimator.task}")
+    return estimator
 
 
 def checkpoint_of(output: Path, resume: bool, overwrite: bool) -> Path:

@@ -1,0 +1,123 @@
+"""grukit inspect: what a model's answer rests on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from grukit.cli.options import Config, Json, option, read_data
+from grukit.cli.output import check_output, say, show, show_json, table, write_frame
+from grukit.cli.training import forecaster_of
+
+if TYPE_CHECKING:
+    from grukit.results.explanation import Explanation
+
+
+def inspect(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="The folder of a forecaster.")],
+    data: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="DATA",
+            help="What is known so far, as for grukit predict; by default the training data.",
+        ),
+    ] = None,
+    future: Annotated[
+        Path | None,
+        option(
+            metavar="FILE",
+            help="A CSV or Parquet file with the known-future covariates of the steps to come.",
+        ),
+    ] = None,
+    step: Annotated[
+        int | None,
+        option(
+            min=1,
+            metavar="STEP",
+            help="Explain the forecast so many steps ahead. By default the mean of all.",
+        ),
+    ] = None,
+    level: Annotated[
+        float, option(metavar="LEVEL", help="The quantile to explain, the median by default.")
+    ] = 0.5,
+    output: Annotated[
+        Path | None,
+        option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Write a row for each series, column and time to a .csv or .parquet file.",
+        ),
+    ] = None,
+    plot: Annotated[
+        Path | None,
+        option(
+            metavar="FILE",
+            help="Draw the first series into a .png or .svg file, or an interactive .html page.",
+        ),
+    ] = None,
+    leaks: Annotated[
+        bool,
+        option(
+            "--leaks",
+            help="Look instead for forecasts and past covariates of DATA that know the future, "
+            "and fail if there are any.",
+        ),
+    ] = False,
+    json: Json = False,
+    config: Config = None,
+) -> None:
+    """Say what each column added to a forecast, or whether one knows the future.
+
+    Prints for each series the forecast from inputs that say nothing (start), what each column
+    added to it, the largest first, and the forecast itself.
+    """
+    check_output(output, (".csv", ".parquet"))
+    from grukit.plots.style import SUFFIXES
+
+    check_output(plot, SUFFIXES)
+    forecaster = forecaster_of(model)
+    known = None if data is None else read_data(data)
+    if leaks:
+        if known is None or future or step or output or plot:
+            raise typer.BadParameter("--leaks takes DATA, and of the other options --json alone")
+        found = forecaster.check_leaks(known)
+        rows = [(lead.column, str(lead.steps), f"{lead.correlation:+.2f}") for lead in found]
+        if json:
+            show_json({"leads": [vars(lead) for lead in found]})
+        elif rows:
+            show(table([("column", "steps ahead", "correlation"), *rows]))
+        say("no forecast, and no past covariate, knows the future")
+        return
+    explanation = forecaster.explain(known, future, step=step, level=level)
+    if output:
+        write_frame(explanation.to_frame(), output)
+        say(f"wrote {output}")
+    if plot:
+        from grukit.plots.explanation import ExplanationDisplay
+
+        ExplanationDisplay(explanation).save(plot)
+        say(f"wrote {plot}")
+    summands = _summands(explanation)
+    if json:
+        show_json({"step": explanation.step, "level": explanation.level, "series": summands})
+    elif not output:
+        lines = [
+            (name, column, f"{added:+.4g}")
+            for name, columns in summands.items()
+            for column, added in columns.items()
+        ]
+        show(table([("series", "column", "added"), *lines]))
+
+
+def _summands(explanation: Explanation) -> dict[str, dict[str, float]]:
+    """By series: where its forecast starts, what each column adds, the largest first, and all."""
+    totals, found = explanation.totals(), {}
+    for at, name in enumerate(explanation.series):
+        added = {column: float(values[at]) for column, values in totals.items()}
+        largest_first = dict(sorted(added.items(), key=lambda item: -abs(item[1])))
+        start, forecast = float(explanation.start[at]), float(explanation.forecast[at])
+        found[name] = {"(start)": start, **largest_first, "(forecast)": forecast}
+    return found
