@@ -77,10 +77,3 @@ def test_dropout_acts_in_training_only():
     assert not torch.equal(model(*given), model(*given))
     model.eval()
     assert torch.equal(model(*given), model(*given))
-
-
-def test_each_step_is_answered_in_units_of_its_scale():
-    given, model = inputs(), network()
-    before, scale = model(*given), torch.arange(1.0, 8.0)
-    model.step_scale.copy_(scale)
-    torch.testing.assert_close(model(*given), before * scale[:, None])

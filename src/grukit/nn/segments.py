@@ -10,7 +10,7 @@ from torch.nn.functional import dropout, pad, relu
 
 from grukit.nn.branches import branches
 from grukit.nn.encoder_decoder import ENCODERS
-from grukit.nn.heads import in_units, new_head
+from grukit.nn.heads import new_head
 from grukit.nn.linear import Linear, models_axis
 from grukit.nn.series_embedding import SeriesEmbedding
 
@@ -41,15 +41,14 @@ class SegmentForecaster(nn.Module):
     the horizon, all at once and none after another: what enters is a vector for the place of the
     segment, plus what is known of it, plus what is known of the series. No error is fed back.
 
-    Takes and answers what DirectForecaster does.
+    Takes and answers what DirectForecaster does, but in one unit at all steps: as far ahead as this
+    is for, forecasts differ little in size.
 
     segment: W, in steps. The first segment of the past is filled up with zeros, and what the last
         one of the horizon has too many is cut off.
     dropout: between recurrent layers, and of the decoder's states.
     models: K; then every parameter has a leading axis, and K models answer, [K, B, H, P].
     """
-
-    step_scale: Tensor
 
     def __init__(
         self,
@@ -89,7 +88,6 @@ class SegmentForecaster(nn.Module):
         self.head = new_head(distribution, _STEP_FEATURES, levels, models)
         if series_embedding:
             self.of_series = SeriesEmbedding(series, series_embedding, models)
-        self.register_buffer("step_scale", torch.ones(horizon))
 
     def forward(
         self, past: Tensor, future: Tensor, static: Tensor, series: Tensor | None = None
@@ -107,8 +105,7 @@ class SegmentForecaster(nn.Module):
         output = branches(self.encoder, self._asked(future, static), state)
         output = dropout(output, self.dropout, self.training)
         steps = self.of_segment(output).unflatten(-1, (self.segment, _STEP_FEATURES))
-        answer = self.head(steps.flatten(-3, -2)[..., : self.horizon, :])
-        return in_units(answer, self.head.kinds, self.step_scale[:, None])
+        return self.head(steps.flatten(-3, -2)[..., : self.horizon, :])
 
     def _asked(self, future: Tensor, static: Tensor) -> list[Tensor]:
         """What the decoder is told of each segment ahead, in summands of [B, segments, hidden]."""

@@ -21,7 +21,7 @@ class SeriesEmbedding(nn.Module):
 
     def __init__(self, series: int, size: int, models: int | None = None) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(*models_axis(models), series, size) / size**0.5)
+        self.weight = nn.Parameter(torch.randn(*models_axis(models), series, size))
 
     def forward(self, series: Tensor) -> Tensor:
         """int64 [B], -1 for a series without a vector of its own, to [B, size] ([K, B, size])."""

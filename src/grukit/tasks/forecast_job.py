@@ -12,6 +12,7 @@ from grukit.data.frames import Panel, to_panel
 from grukit.data.windows import Windows, check_lengths
 from grukit.evaluation.backtest import fit_baselines, series_scales, thinned
 from grukit.evaluation.occurrence import fit_occurrence
+from grukit.nn.segments import SegmentForecaster
 from grukit.tasks.forecast_families import FAMILIES
 from grukit.tasks.forecast_model import ForecastModel
 from grukit.tasks.forecast_network import new_network
@@ -85,8 +86,9 @@ def prepare(
     scales = series_scales(encoded, season, cut)
     if start is None:
         network = new_network(settings, encoder, shape)
-        some = Windows(encoded, thinned(learn, ENOUGH_FOR_A_MEAN), shape)
-        network.step_scale.copy_(some.step_scale()[: len(network.step_scale)])
+        if not isinstance(network, SegmentForecaster):
+            some = Windows(encoded, thinned(learn, ENOUGH_FOR_A_MEAN), shape)
+            network.step_scale.copy_(some.step_scale()[: len(network.step_scale)])
     else:
         network = copy.deepcopy(start.network)
     model = ForecastModel(
