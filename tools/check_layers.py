@@ -26,7 +26,7 @@ ROWS = (
     ("ops",),
     ("core",),
 )
-PAIRS = {("evaluation", "data")}
+PAIRS = {("evaluation", "data"), ("decoding", "data")}
 """Importer and imported within one row."""
 
 TASKS = {"anomaly", "classification", "forecasting", "generation", "speech", "translation"}

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from grukit import nn as nn
     from grukit.tasks.anomaly import AnomalyDetector as AnomalyDetector
     from grukit.tasks.forecasting import Forecaster as Forecaster
+    from grukit.tasks.generation import TextGenerator as TextGenerator
     from grukit.training.fit import FitConfig as FitConfig
 
 _HOME = {
@@ -21,9 +22,10 @@ _HOME = {
     "AnomalyDetector": "grukit.tasks.anomaly",
     "FitConfig": "grukit.training.fit",
     "Forecaster": "grukit.tasks.forecasting",
+    "TextGenerator": "grukit.tasks.generation",
 }
 
-__all__ = ["AnomalyDetector", "FitConfig", "Forecaster", "__version__", "nn"]
+__all__ = ["AnomalyDetector", "FitConfig", "Forecaster", "TextGenerator", "__version__", "nn"]
 
 
 def __getattr__(name: str) -> Any:

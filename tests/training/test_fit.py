@@ -439,3 +439,26 @@ def test_tensorboard_missing(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "tensorboard", None)
     with pytest.raises(MissingExtra, match=r"grukit\[tensorboard\]"):
         trained(replace(PLAIN, tensorboard=tmp_path))
+
+
+def test_the_mean_of_the_weights_is_validated_and_kept():
+    x = torch.randn(8, 2)
+    seen, latest = [], []
+
+    def loss(model, batch):
+        (seen if model.training else latest).append(model.weight.detach().clone())
+        return LossSum((model(batch[0]) - 1).square().sum(), len(batch[0]))
+
+    model = nn.Linear(2, 1, bias=False)
+    config = FitConfig(epochs=1, batch_size=1, average=0.6, patience=None, learning_rate=0.1)
+    fit(model, loss, Rows(x), Rows(x[:1]), config)
+    mean, *steps = seen
+    # The weights after each update but the last are those that the next one sees.
+    for update, weights in enumerate(steps, start=1):
+        decay = min(0.6, (1 + update) / (10 + update))
+        mean = decay * mean + (1 - decay) * weights
+    (validated,) = latest
+    assert torch.equal(model.weight, validated)
+    last = (validated - 0.5 * mean) / 0.5  # 9 / 18, the decay of the eighth update
+    assert not torch.equal(last, steps[-1])
+    assert (last - steps[-1]).abs().max() < 0.2

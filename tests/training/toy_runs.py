@@ -62,6 +62,12 @@ class Drawn(Shuffled):
     config = replace(Shuffled.config, items_per_epoch=34)
 
 
+class Averaged(Shuffled):
+    """The same with a mean of the weights."""
+
+    config = replace(Shuffled.config, average=0.7)
+
+
 class Carried:
     """A GRU over one long series in chunks, its state carried from chunk to chunk.
 
@@ -86,7 +92,7 @@ class Carried:
         return LossSum(error.sum(), error.numel(), {"h": h, "steps": steps + 1, "none": (None,)})
 
 
-KINDS = {"shuffled": Shuffled, "drawn": Drawn, "carried": Carried}
+KINDS = {"shuffled": Shuffled, "drawn": Drawn, "averaged": Averaged, "carried": Carried}
 
 
 def train(toy, loss=None, **arguments):

@@ -18,6 +18,7 @@ _EXTRA_OF = {
     "pyarrow": "parquet",
     "scipy": "forecast",
     "tensorboard": "tensorboard",
+    "tokenizers": "text",
 }
 
 

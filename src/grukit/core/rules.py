@@ -41,7 +41,10 @@ def integer(at_least: int) -> Rule:
 
 
 def number(
-    at_least: float | None = None, above: float | None = None, below: float | None = None
+    at_least: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
+    at_most: float | None = None,
 ) -> Rule:
     """A finite real number within the bounds given."""
     bounds = []
@@ -51,6 +54,8 @@ def number(
         bounds.append(f"above {above}")
     if below is not None:
         bounds.append(f"below {below}")
+    if at_most is not None:
+        bounds.append(f"of at most {at_most}")
 
     def holds(value: Any) -> bool:
         return (
@@ -58,6 +63,7 @@ def number(
             and (at_least is None or value >= at_least)
             and (above is None or value > above)
             and (below is None or value < below)
+            and (at_most is None or value <= at_most)
         )
 
     return Rule(" ".join(["a number", " and ".join(bounds)]).strip(), holds)

@@ -101,6 +101,9 @@ class _Column(NamedTuple):
 
 _HEADINGS = {
     "smape": "sMAPE %",
+    "nats_per_character": "nats/character",
+    "bits_per_byte": "bits/byte",
+    "perplexity": "perplexity",
     "pinball": "pinball",
     "brier": "Brier",
     "log_loss": "log loss",

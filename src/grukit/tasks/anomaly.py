@@ -359,7 +359,9 @@ class AnomalyDetector(Estimator):
         write_model_folder(path, config, weights, {"README.md": self._card})
 
     @classmethod
-    def _of_folder(cls, config: dict[str, Any], tensors: dict[str, Tensor], card: str) -> Self:
+    def _of_folder(
+        cls, config: dict[str, Any], tensors: dict[str, Tensor], texts: dict[str, str]
+    ) -> Self:
         self = cls(**settings_of(config))
         check(vars(self), _RULES)
         channels = tuple(map(str, config["channels"]))
@@ -383,7 +385,7 @@ class AnomalyDetector(Estimator):
         stream = Stream(model, int(self.memory), 0)
         stream.restore(config["stream"], parts["stream."])
         self._remember(stream)
-        self._card = card
+        self._card = texts["README.md"]
         return self
 
     def _become(self, model: AnomalyModel, rows: Rows, history: tuple[Any, ...]) -> None:

@@ -21,6 +21,7 @@ from grukit.training.fit import FitConfig
 _TASKS = {
     "anomaly": ("grukit.tasks.anomaly", "AnomalyDetector"),
     "forecast": ("grukit.tasks.forecasting", "Forecaster"),
+    "generation": ("grukit.tasks.generation", "TextGenerator"),
 }
 
 
@@ -61,7 +62,7 @@ class Estimator:
             )
         try:
             tensors = safetensors.torch.load(folder.weights)
-            return cls._of_folder(folder.config, tensors, folder.texts["README.md"])
+            return cls._of_folder(folder.config, tensors, folder.texts)
         except (
             ArithmeticError,
             AttributeError,
@@ -74,7 +75,9 @@ class Estimator:
             raise ModelFolderError(f"the model folder {path} is damaged: {error}") from error
 
     @classmethod
-    def _of_folder(cls, config: dict[str, Any], tensors: dict[str, Tensor], card: str) -> Self:
+    def _of_folder(
+        cls, config: dict[str, Any], tensors: dict[str, Tensor], texts: dict[str, str]
+    ) -> Self:
         """What was saved; an error of the kinds named in `load` for parts that do not fit."""
         raise NotImplementedError
 

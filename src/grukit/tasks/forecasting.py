@@ -434,11 +434,13 @@ class Forecaster(Estimator):
         write_model_folder(path, config, weights, {"README.md": self._card})
 
     @classmethod
-    def _of_folder(cls, config: dict[str, Any], tensors: dict[str, Tensor], card: str) -> Self:
+    def _of_folder(
+        cls, config: dict[str, Any], tensors: dict[str, Tensor], texts: dict[str, str]
+    ) -> Self:
         # Models of before there was a choice go by steps.
         self = cls(**{"network": "steps", **settings_of(config)})
         check_settings(self)
-        self._remember(from_folder(self, config, tensors), card)
+        self._remember(from_folder(self, config, tensors), texts["README.md"])
         return self
 
     def _prepare(self, data: Any, validation: Any, start: ForecastModel | None = None) -> Job:

@@ -18,6 +18,7 @@ _RULES: dict[str, Rule] = {
     "final_fraction": number(at_least=0),
     "weight_decay": number(at_least=0),
     "clip_norm": optional(number(above=0)),
+    "average": number(at_least=0, below=1),
     "patience": optional(integer(at_least=1)),
     "precision": one_of("float32", "bfloat16", "float16"),
     "device": text(),
@@ -53,6 +54,9 @@ class FitConfig:
     final_fraction:     the learning rate at the end of its cosine, as a fraction of the peak.
     weight_decay:       of AdamW (Loshchilov and Hutter 2019).
     clip_norm:          largest Euclidean norm of the whole gradient; None leaves it as it is.
+    average:            decay of an exponential mean of the weights over the updates, which is what
+                        is validated and kept (Polyak and Juditsky 1992); 0 keeps the weights
+                        themselves, 0.999 their mean over about the last thousand updates.
     patience:           stop after this many epochs without a better validation loss; None never.
     precision:          "float32", or mixed precision in "bfloat16" or (CUDA only) "float16".
     device:             "auto" takes CUDA where there is one, else the CPU; or any torch device.
@@ -70,6 +74,7 @@ class FitConfig:
     final_fraction: float = 0.01
     weight_decay: float = 0.0
     clip_norm: float | None = 1.0
+    average: float = 0.0
     patience: int | None = 10
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     device: str = "auto"

@@ -267,7 +267,7 @@ class _Run:
         if validation_loss is None or best is None or score < best:
             position.best_epoch, position.best_score = epoch, score
             position.best_weights = map_tensors(
-                lambda tensor: tensor.detach().clone(), dict(self.model.state_dict())
+                lambda tensor: tensor.detach().clone(), dict(self.optimization.judged.state_dict())
             )
         rate = learning_rate_at(position.step - 1, self.steps, self.config)
         record = EpochRecord(epoch, train_loss, validation_loss, rate)
@@ -307,6 +307,7 @@ class _Run:
             "model": self.model.state_dict(),
             "optimizer": self.optimization.optimizer.state_dict()["state"],
             "scaler": self.optimization.scaler.state_dict(),
+            "judged": self.optimization.judged.state_dict() if self.config.average else None,
         }
         self.keeper.save(self.position.step, state)
         self.saved_at = time.monotonic()
@@ -322,6 +323,8 @@ class _Run:
         if state["scaler"]:
             self.optimization.scaler.load_state_dict(state["scaler"])
         self.optimization.overflows = self.position.overflows
+        if self.config.average:
+            self.optimization.judged.load_state_dict(state["judged"])
 
     def _keep_best(self) -> None:
         """Leave the model with its best weights; before an epoch is done, with the present ones."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -60,6 +61,8 @@ class Optimization:
     A model whose `models` is K is K models: every parameter has a leading axis [K, ...], and the
     loss is the mean of theirs. Each is trained as if it were alone, with its own gradient clipped.
 
+    judged: what is validated and kept: the model, or one like it with the mean of its weights.
+
     With `carry_state` the loss is called with the state it returned for the batch before.
     """
 
@@ -79,6 +82,7 @@ class Optimization:
         if not self.parameters:
             raise ParameterError("the model must have a parameter that requires gradients")
         self.models = getattr(model, "models", None)
+        self.judged = copy.deepcopy(self.model) if config.average else self.model
         self.optimizer = torch.optim.AdamW(
             self.parameters,
             lr=config.learning_rate,
@@ -90,6 +94,7 @@ class Optimization:
         self._autocast = None if config.precision == "float32" else getattr(torch, config.precision)
         self._clip_norm = math.inf if config.clip_norm is None else config.clip_norm
         self._batch_size = config.batch_size
+        self._decay = config.average
 
     def batches(self, data: TrainingData, order: Tensor) -> Iterator[Any]:
         """Fetch the items of `order` in batches, on the device."""
@@ -107,7 +112,7 @@ class Optimization:
         self.optimizer.zero_grad()
         total, count, unit = 0.0, 0.0, 0.0
         for batch in self.batches(data, order):
-            part = self._forward(batch, state)
+            part = self._forward(self.model, batch, state)
             unit = unit or max(1.0, float(part.count))
             self.scaler.scale(part.total * (self.models or 1) / unit).backward()
             total, count = total + float(part.total.detach()), count + float(part.count)
@@ -130,15 +135,16 @@ class Optimization:
             group["lr"] = learning_rate
         self.scaler.step(self.optimizer)
         self.scaler.update()
+        self._average()
         return Update(total, count, norm, state)
 
     @torch.no_grad()
     def mean_loss(self, data: TrainingData, between: Callable[[], None], where: str) -> float:
         """The mean loss over `data` in eval mode; `between` is called after every batch."""
-        self.model.eval()
+        self.judged.eval()
         total, count, state = 0.0, 0.0, None
         for batch in self.batches(data, torch.arange(len(data))):
-            part = self._forward(batch, state)
+            part = self._forward(self.judged, batch, state)
             total, count = total + float(part.total), count + float(part.count)
             state = part.state
             between()
@@ -147,6 +153,19 @@ class Optimization:
         if not math.isfinite(total):
             raise _divergence("validation loss", total, where)
         return total / count
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        if self.judged is self.model:
+            return
+        updates = int(self.optimizer.state[self.parameters[0]]["step"])
+        # The first updates, far from where it ends, are soon forgotten.
+        decay = min(self._decay, (1 + updates) / (10 + updates))
+        means = [parameter for parameter in self.judged.parameters() if parameter.requires_grad]
+        for mean, latest in zip(means, self.parameters, strict=True):
+            mean.lerp_(latest, 1 - decay)
+        for kept, buffer in zip(self.judged.buffers(), self.model.buffers(), strict=True):
+            kept.copy_(buffer)
 
     def _clip(self) -> float:
         """The norm of the gradient before it was clipped, of several models the largest."""
@@ -159,14 +178,14 @@ class Optimization:
             grad.mul_(factors.view(-1, *[1] * (grad.dim() - 1)))
         return float(norms.max())
 
-    def _forward(self, batch: Any, state: Any) -> LossSum:
+    def _forward(self, model: nn.Module, batch: Any, state: Any) -> LossSum:
         with torch.autocast(
             self.device.type, dtype=self._autocast, enabled=self._autocast is not None
         ):
             if not self.carry_state:
-                part = self.loss(self.model, batch)
+                part = self.loss(model, batch)
                 return LossSum(part.total, part.count)
-            part = self.loss(self.model, batch, state)
+            part = self.loss(model, batch, state)
             state = map_tensors(lambda tensor: tensor.detach().contiguous(), part.state)
             return LossSum(part.total, part.count, state)
 

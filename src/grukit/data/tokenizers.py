@@ -1,0 +1,235 @@
+"""From text to tokens and back, exactly.
+
+Every tokenizer keeps any Unicode text as it is, also characters that it has not learned. Its first
+tokens are the special ones, such as the end of a text, which no text can contain.
+
+>>> tokenizer = learn_tokenizer("char", ["hello"], specials=("<end>",))
+>>> tokens = tokenizer.encode("hell é")
+>>> tokenizer.decode(tokens)
+'hell é'
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+
+from grukit.core.errors import DataError, ParameterError, must_be
+from grukit.core.extras import require
+
+REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+"""What bytes that are no UTF-8 become."""
+
+
+class Tokenizer:
+    """What all tokenizers do.
+
+    specials: names of the special tokens 0, 1, ...; kind: its name in a model folder.
+    """
+
+    kind: ClassVar[str]
+
+    def __init__(self, specials: Sequence[str] = ()) -> None:
+        self.specials = tuple(specials)
+
+    def __len__(self) -> int:
+        """How many tokens there are, V."""
+        raise NotImplementedError
+
+    def encode(self, text: str) -> np.ndarray:
+        """Text as int64 [N]; DataError for a lone surrogate, which is half a character."""
+        raise NotImplementedError
+
+    def decode(self, tokens: Iterable[int]) -> str:
+        """The text; special tokens say nothing, and bytes that are no UTF-8 become U+FFFD."""
+        raise NotImplementedError
+
+    def special(self, name: str) -> int:
+        """The token of a special name."""
+        return self.specials.index(name)
+
+    def to_json(self) -> str:
+        """All of it, for `tokenizer_from_json`."""
+        return json.dumps({"kind": self.kind, "specials": self.specials, **self._config()})
+
+    def _config(self) -> dict[str, Any]:
+        return {}
+
+
+class ByteTokenizer(Tokenizer):
+    """The bytes of UTF-8, one token each."""
+
+    kind = "byte"
+
+    def __len__(self) -> int:
+        return len(self.specials) + 256
+
+    def encode(self, text: str) -> np.ndarray:
+        return np.frombuffer(_utf8(text), np.uint8).astype(np.int64) + len(self.specials)
+
+    def decode(self, tokens: Iterable[int]) -> str:
+        first = len(self.specials)
+        return bytes(t - first for t in tokens if t >= first).decode("utf-8", "replace")
+
+
+class CharTokenizer(Tokenizer):
+    """The characters that were learned, one token each; any other as the half bytes of its UTF-8.
+
+    characters: those learned, sorted.
+    """
+
+    kind = "char"
+
+    def __init__(self, characters: str, specials: Sequence[str] = ()) -> None:
+        super().__init__(specials)
+        self.characters = characters
+        self._halves = len(self.specials)
+        self._first = self._halves + 16
+
+    @classmethod
+    def learn(cls, texts: Iterable[str], specials: Sequence[str] = ()) -> CharTokenizer:
+        """One for all characters of `texts`."""
+        seen: set[str] = set()
+        for text in texts:
+            seen.update(text)
+        return cls("".join(sorted(seen)), specials)
+
+    def __len__(self) -> int:
+        return self._first + len(self.characters)
+
+    def encode(self, text: str) -> np.ndarray:
+        points = _points(text)
+        found = np.searchsorted(self._known, points)
+        strange = np.ones(len(points), bool)
+        if len(self._known):
+            strange = np.take(self._known, found, mode="clip") != points
+        parts, start = [], 0
+        for at in np.flatnonzero(strange):
+            halves = [half for byte in _utf8(text[at]) for half in divmod(byte, 16)]
+            parts += [found[start:at] + self._first, np.array(halves) + self._halves]
+            start = at + 1
+        return np.concatenate([*parts, found[start:] + self._first])
+
+    def decode(self, tokens: Iterable[int]) -> str:
+        found, high = bytearray(), -1
+        for token in tokens:
+            if self._halves <= token < self._first:
+                half = token - self._halves
+                if high < 0:
+                    high = half
+                else:
+                    found.append(16 * high + half)
+                    high = -1
+            elif token >= self._first:
+                if high >= 0:
+                    found.append(0xFF)
+                    high = -1
+                found += self.characters[token - self._first].encode()
+        return (bytes(found) + b"\xff" * (high >= 0)).decode("utf-8", "replace")
+
+    @cached_property
+    def _known(self) -> np.ndarray:
+        return _points(self.characters)
+
+    def _config(self) -> dict[str, Any]:
+        return {"characters": self.characters}
+
+
+class BpeTokenizer(Tokenizer):
+    """Byte-level byte-pair encoding (Sennrich et al. 2016; Radford et al. 2019).
+
+    library: a tokenizer of the library `tokenizers`.
+    """
+
+    kind = "bpe"
+
+    def __init__(self, library: Any, specials: Sequence[str] = ()) -> None:
+        super().__init__(specials)
+        self.library = library
+
+    @classmethod
+    def learn(
+        cls, texts: Iterable[str], vocabulary: int, specials: Sequence[str] = ()
+    ) -> BpeTokenizer:
+        """One of at most `vocabulary` tokens, the 256 bytes and the specials among them."""
+        tokenizers = require("tokenizers")
+        library = tokenizers.Tokenizer(tokenizers.models.BPE())
+        level = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+        library.pre_tokenizer = level
+        library.decoder = tokenizers.decoders.ByteLevel()
+        trainer = tokenizers.trainers.BpeTrainer(
+            vocab_size=vocabulary - len(specials),
+            initial_alphabet=level.alphabet(),
+            show_progress=False,
+        )
+        library.train_from_iterator(map(_checked, texts), trainer)
+        return cls(library, specials)
+
+    def __len__(self) -> int:
+        return len(self.specials) + self.library.get_vocab_size()
+
+    def encode(self, text: str) -> np.ndarray:
+        tokens = self.library.encode(_checked(text), add_special_tokens=False).ids
+        return np.array(tokens, np.int64) + len(self.specials)
+
+    def decode(self, tokens: Iterable[int]) -> str:
+        first = len(self.specials)
+        return self.library.decode([int(t) - first for t in tokens if t >= first])
+
+    def _config(self) -> dict[str, Any]:
+        return {"tokenizer": json.loads(self.library.to_str())}
+
+
+def learn_tokenizer(
+    kind: str, texts: Iterable[str], vocabulary: int = 8000, specials: Sequence[str] = ()
+) -> Tokenizer:
+    """A tokenizer for texts: "byte", "char", or "bpe" of at most `vocabulary` tokens."""
+    if kind == "byte":
+        return ByteTokenizer(specials)
+    if kind == "char":
+        return CharTokenizer.learn(texts, specials)
+    if kind == "bpe":
+        return BpeTokenizer.learn(texts, vocabulary, specials)
+    raise ParameterError(must_be("tokenizer", "one of 'byte', 'char', 'bpe'", kind))
+
+
+def tokenizer_from_json(text: str) -> Tokenizer:
+    """The inverse of `to_json`; an error of the usual kinds for a text that is none."""
+    config = json.loads(text)
+    kind, specials = config["kind"], tuple(map(str, config["specials"]))
+    if kind == "byte":
+        return ByteTokenizer(specials)
+    if kind == "char":
+        return CharTokenizer(str(config["characters"]), specials)
+    if kind == "bpe":
+        library = require("tokenizers").Tokenizer.from_str(json.dumps(config["tokenizer"]))
+        return BpeTokenizer(library, specials)
+    raise ValueError(must_be("a tokenizer", "one of 'byte', 'char', 'bpe'", kind))
+
+
+def _points(text: str) -> np.ndarray:
+    try:
+        return np.frombuffer(text.encode("utf-32-le"), np.uint32).astype(np.int64)
+    except UnicodeEncodeError as error:
+        raise _half_a_character(text, error) from error
+
+
+def _utf8(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise _half_a_character(text, error) from error
+
+
+def _checked(text: str) -> str:
+    _utf8(text)
+    return text
+
+
+def _half_a_character(text: str, error: UnicodeEncodeError) -> DataError:
+    at = error.start
+    return DataError(f"text must be of whole characters, got the surrogate {text[at]!r} at {at}")

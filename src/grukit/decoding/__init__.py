@@ -1,0 +1,1 @@
+"""From the chances of the next token to text."""

@@ -1,0 +1,85 @@
+"""A recurrent language model: the chances of the next token."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import embedding, linear
+
+from grukit.nn.encoder_decoder import ENCODERS
+from grukit.nn.masks import drop_mask
+
+
+class LanguageModel(nn.Module):
+    """Embedding, recurrent layers, and logits for each token.
+
+    >>> model = LanguageModel(vocabulary=80, embedding_size=32, hidden_size=64)
+    >>> logits, state = model(torch.zeros(2, 5, dtype=torch.int64))
+    >>> logits.shape
+    torch.Size([2, 5, 80])
+
+    Where the sizes differ, a linear map takes the output of the last layer to that of the
+    embedding, whose vectors are the weights of the logits as well (Press and Wolf 2017,
+    arXiv:1608.05859). Dropout is variational, the same for all steps of a chunk (Gal and
+    Ghahramani 2016, arXiv:1512.05287).
+
+    vocabulary: V tokens.
+    dropout: of what enters each layer, and of the last one's output.
+    recurrent_dropout: of the state that enters the recurrent products.
+    embedding_dropout: the share of tokens whose vector is zero for a chunk.
+    """
+
+    def __init__(
+        self,
+        vocabulary: int,
+        embedding_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        embedding_dropout: float = 0.0,
+        cell: str = "gru",
+    ) -> None:
+        super().__init__()
+        self.dropout, self.embedding_dropout = dropout, embedding_dropout
+        self.embedding = nn.Parameter(torch.randn(vocabulary, embedding_size) / embedding_size**0.5)
+        self.recurrent = ENCODERS[cell](
+            embedding_size,
+            hidden_size,
+            num_layers,
+            batch_first=True,
+            input_dropout=dropout,
+            recurrent_dropout=recurrent_dropout,
+        )
+        self.narrowed = None
+        if hidden_size != embedding_size:
+            self.narrowed = nn.Linear(hidden_size, embedding_size)
+        self.bias = nn.Parameter(torch.zeros(vocabulary))
+
+    def forward(
+        self, tokens: Tensor, state: Any = None, resets: Tensor | None = None
+    ) -> tuple[Tensor, Any]:
+        """int64 [B, T] to logits [B, T, V], and the state after the last.
+
+        resets: bool [B, T], the steps before which a new text begins.
+        """
+        weight = self.embedding
+        if self.training and self.embedding_dropout:
+            weight = weight * drop_mask(weight, (len(weight), 1), self.embedding_dropout)
+        output, state = self.recurrent(embedding(tokens, weight), state, resets=resets)
+        if self.training and self.dropout:
+            output = output * drop_mask(output, (len(output), 1, output.shape[-1]), self.dropout)
+        return self._logits(output), state
+
+    @torch.no_grad()
+    def step(self, tokens: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+        """int64 [B] to logits [B, V], one step of a stream, as in eval mode."""
+        output, state = self.recurrent.step(self.embedding[tokens], state)
+        return self._logits(output), state
+
+    def _logits(self, output: Tensor) -> Tensor:
+        if self.narrowed is not None:
+            output = self.narrowed(output)
+        return linear(output, self.embedding, self.bias)

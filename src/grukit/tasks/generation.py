@@ -1,0 +1,371 @@
+"""Text generation: from a text to a model that goes on writing it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import astuple, replace
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import safetensors.torch
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy, log_softmax
+
+from grukit.core.errors import DataError, Interrupted, ParameterError, must_be
+from grukit.core.model_folder import write_model_folder
+from grukit.core.rules import check, integer, number, one_of, optional
+from grukit.data.chunks import IGNORED, Chunk, Chunks
+from grukit.data.texts import documents
+from grukit.data.tokenizers import Tokenizer, learn_tokenizer, tokenizer_from_json
+from grukit.decoding.sampling import Sampling
+from grukit.decoding.writer import Writer
+from grukit.evaluation.ngrams import ngram_surprise
+from grukit.nn.language_model import LanguageModel
+from grukit.results.generation import Generation, TextEvaluation, TextScore
+from grukit.results.scores import Score
+from grukit.tasks.base import Estimator, settings_of
+from grukit.tasks.text_cards import generator_card
+from grukit.training.fit import EpochRecord, FitConfig, LossSum, fit
+
+END = "<end>"
+TRAINING = FitConfig(epochs=20, batch_size=64, learning_rate=2e-3, patience=3)
+# So many tokens at a time are scored, which bounds the memory.
+_SCORED_AT_ONCE = 4096
+# The end of a text is judged by so many tokens, beside n-grams that have counted so many.
+_MOST_JUDGED, _MOST_COUNTED = 200_000, 5_000_000
+_RULES = {
+    "tokenizer": one_of("char", "byte", "bpe"),
+    "vocabulary": integer(at_least=258),
+    "hidden_size": integer(at_least=1),
+    "embedding_size": optional(integer(at_least=1)),
+    "num_layers": integer(at_least=1),
+    "dropout": number(at_least=0, below=1),
+    "recurrent_dropout": number(at_least=0, below=1),
+    "embedding_dropout": number(at_least=0, below=1),
+    "cell": one_of("gru", "lstm", "rnn"),
+    "length": integer(at_least=1),
+    "seed": integer(at_least=0),
+}
+
+
+class TextGenerator(Estimator):
+    """A recurrent language model that goes on writing what it has read.
+
+    >>> from grukit import FitConfig, TextGenerator
+    >>> model = TextGenerator(hidden_size=32, training=FitConfig(epochs=30, batch_size=4))
+    >>> print(model.fit("to be or not to be, that is the question. " * 40).generate("to be"))
+
+    A token costs the same time and memory however long the text is. Texts are read and written
+    exactly, in any script.
+
+    tokenizer: "char", "byte", or "bpe" of `vocabulary` tokens (extra `text`).
+    hidden_size, num_layers: of the recurrent network; embedding_size: of each token's vector, by
+        default a quarter of hidden_size, at least 32.
+    dropout, recurrent_dropout, embedding_dropout: see `grukit.nn.language_model.LanguageModel`.
+    cell: "gru", "lstm" or "rnn".
+    length: steps that a gradient goes back (truncated back-propagation); states go on beyond.
+    training: a FitConfig, whose batch_size is how many places of the text are read side by side.
+    """
+
+    task: ClassVar[str] = "generation"
+
+    network_: LanguageModel
+    tokenizer_: Tokenizer
+
+    def __init__(
+        self,
+        *,
+        tokenizer: str = "char",
+        vocabulary: int = 8000,
+        hidden_size: int = 512,
+        embedding_size: int | None = None,
+        num_layers: int = 1,
+        dropout: float = 0.2,
+        recurrent_dropout: float = 0.0,
+        embedding_dropout: float = 0.0,
+        cell: str = "gru",
+        length: int = 128,
+        training: FitConfig | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.tokenizer = tokenizer
+        self.vocabulary = vocabulary
+        self.hidden_size = hidden_size
+        self.embedding_size = embedding_size
+        self.num_layers = num_layers
+        self.dropout = dropout
+        self.recurrent_dropout = recurrent_dropout
+        self.embedding_dropout = embedding_dropout
+        self.cell = cell
+        self.length = length
+        self.training = training
+        self.seed = seed
+
+    def fit(
+        self,
+        text: Any,
+        validation: float | None = 0.1,
+        *,
+        checkpoint: str | Path | None = None,
+        resume: bool = False,
+    ) -> Self:
+        """Learn a text and return self.
+
+        text: a str, which is the text itself; a Path to a file of UTF-8 (also .gz, .xz, .bz2); or
+            an iterable of these, each a document of its own.
+        validation: the share at the end that training stops by and never learns; None for none.
+        checkpoint, resume: see `grukit.training.fit.fit`.
+
+        Raises DataError for a text that is too short or no Unicode, ParameterError for arguments
+        outside their rules, DivergenceError if the loss is no longer finite, and Interrupted after
+        Ctrl-C or SIGTERM, with the best weights so far in this model.
+        """
+        check(vars(self), _RULES)
+        check({"validation": validation}, {"validation": optional(number(above=0, below=1))})
+        tokenizer = learn_tokenizer(
+            self.tokenizer,
+            (piece for document in documents(text) for piece in document),
+            self.vocabulary,
+            specials=(END,),
+        )
+        tokens = token_row(text, tokenizer)
+        held_out = 0 if validation is None else max(1, round(validation * (len(tokens) - 1)))
+        if len(tokens) - held_out < 2:
+            wanted = "long enough to train on, and to validate"
+            raise DataError(must_be("the text", wanted, f"{len(tokens) - 1} tokens"))
+        learned, judged = np.split(tokens, [len(tokens) - held_out])
+        counts = np.bincount(learned, minlength=len(tokenizer))
+        network = self._new_network(len(tokenizer), counts)
+        training = self.training or TRAINING
+        end = tokenizer.special(END)
+        try:
+            result = fit(
+                network,
+                _loss,
+                Chunks(learned, training.batch_size, self.length, end),
+                Chunks(tokens[len(learned) - 1 :], training.batch_size, self.length, end)
+                if held_out
+                else None,
+                replace(training, batch_size=1),
+                seed=int(self.seed),
+                carry_state=True,
+                checkpoint=checkpoint,
+                resume=resume,
+                settings={
+                    **{k: v for k, v in self._settings().items() if k != "training"},
+                    "lanes": training.batch_size,
+                    "data": hashlib.sha256(tokens.tobytes()).hexdigest()[:16],
+                },
+            )
+        except Interrupted:
+            self._become(network, tokenizer, counts, ())
+            self._card = generator_card(self, len(learned))
+            raise
+        self._become(network, tokenizer, counts, result.history)
+        if held_out:
+            judged = judged[:_MOST_JUDGED]
+            self.validation_ = self._beside(
+                self._score_row(judged, int(learned[-1])), judged, learned
+            )
+        self._card = generator_card(self, len(learned))
+        return self
+
+    def generate(
+        self,
+        prompt: str = "",
+        *,
+        length: int = 500,
+        stop: str | Sequence[str] = (),
+        seed: int = 0,
+        sampling: Sampling | None = None,
+    ) -> Generation:
+        """Go on from a prompt, token by token.
+
+        length: how many tokens at most. stop: texts that end it, and are left out.
+        """
+        writer = self._writer(prompt, length, stop, seed, sampling)
+        text = "".join(writer)
+        return Generation(prompt, text, writer.tokens, writer.nats, writer.ended)
+
+    def stream(
+        self,
+        prompt: str = "",
+        *,
+        length: int = 500,
+        stop: str | Sequence[str] = (),
+        seed: int = 0,
+        sampling: Sampling | None = None,
+    ) -> Iterator[str]:
+        """The text of `generate`, piece by piece as it comes."""
+        return iter(self._writer(prompt, length, stop, seed, sampling))
+
+    def score(self, text: Any) -> TextScore:
+        """How well the model foretells a text, given as for `fit`; its end is not counted."""
+        self._check_fitted()
+        end = self.tokenizer_.special(END)
+        parts = [
+            self._score_row(np.concatenate([*map(self.tokenizer_.encode, document)]), end)
+            for document in documents(text)
+        ]
+        return TextScore(*(sum(column) for column in zip(*map(astuple, parts), strict=True)))
+
+    @torch.no_grad()
+    def surprise(self, text: str) -> list[tuple[str, float]]:
+        """Each token of a text, and -log of the chance that the model gave it, in nats."""
+        self._check_fitted()
+        tokens = self.tokenizer_.encode(text)
+        surprise, _ = self._surprise(self.tokenizer_.special(END), tokens, None)
+        return [
+            (self.tokenizer_.decode([token]), nats)
+            for token, nats in zip(tokens.tolist(), surprise.tolist(), strict=True)
+        ]
+
+    def evaluate(self, text: Any, training: Any = None) -> TextEvaluation:
+        """The model beside n-grams, on a text that it has not learned.
+
+        text: as for `fit`. training: the text that an n-gram of five tokens learns from, best the
+            one that the model has learned; without it only single tokens stand beside the model.
+        """
+        self._check_fitted()
+        row = token_row(text, self.tokenizer_)
+        learned = None if training is None else token_row(training, self.tokenizer_)
+        return self._beside(self.score(text), row[1:-1], learned)
+
+    def save(self, path: str | Path) -> None:
+        """Write the model folder in one switch; an error or a crash leaves an older one whole."""
+        self._check_fitted()
+        config = {"task": self.task, "settings": self._settings()}
+        weights = safetensors.torch.save(
+            {
+                "counts": torch.from_numpy(self.counts_),
+                **{
+                    f"network.{name}": value.contiguous()
+                    for name, value in self.network_.state_dict().items()
+                },
+            }
+        )
+        texts = {"README.md": self._card, "tokenizer.json": self.tokenizer_.to_json()}
+        write_model_folder(path, config, weights, texts)
+
+    @classmethod
+    def _of_folder(
+        cls, config: dict[str, Any], tensors: dict[str, Tensor], texts: dict[str, str]
+    ) -> Self:
+        self = cls(**settings_of(config))
+        check(vars(self), _RULES)
+        tokenizer = tokenizer_from_json(texts["tokenizer.json"])
+        counts = tensors.pop("counts").numpy()
+        if counts.shape != (len(tokenizer),):
+            raise ValueError(must_be("counts", f"of {len(tokenizer)} tokens", counts.shape))
+        network = self._new_network(len(tokenizer))
+        network.load_state_dict(
+            {name.removeprefix("network."): value for name, value in tensors.items()}
+        )
+        self._become(network, tokenizer, counts, ())
+        self._card = texts["README.md"]
+        return self
+
+    def _become(
+        self,
+        network: LanguageModel,
+        tokenizer: Tokenizer,
+        counts: np.ndarray,
+        history: tuple[EpochRecord, ...],
+    ) -> None:
+        self.network_, self.tokenizer_ = network.eval(), tokenizer
+        self.counts_, self.history_, self.validation_ = counts, history, None
+
+    def _beside(
+        self, own: TextScore, judged: np.ndarray, learned: np.ndarray | None
+    ) -> TextEvaluation:
+        """A score beside those of n-grams on the same tokens."""
+        vocabulary = len(self.tokenizer_)
+        chances = (self.counts_ + 1) / (self.counts_.sum() + vocabulary)
+        rivals = {"1-gram": -np.log(chances[judged])}
+        if learned is not None:
+            learned = learned[-_MOST_COUNTED:]
+            rivals["5-gram"] = ngram_surprise(learned, judged, 5, vocabulary)
+        scores = [Score(f"grukit {self.cell.upper()}", own.metrics())]
+        scores += [
+            Score(name, replace(own, nats=float(nats.sum())).metrics())
+            for name, nats in rivals.items()
+        ]
+        return TextEvaluation(tuple(scores), own.characters)
+
+    @torch.no_grad()
+    def _score_row(self, tokens: np.ndarray, before: int) -> TextScore:
+        """The score of tokens that follow another one."""
+        nats, state = 0.0, None
+        for start in range(0, len(tokens), _SCORED_AT_ONCE):
+            part = tokens[start : start + _SCORED_AT_ONCE]
+            surprise, state = self._surprise(before, part, state)
+            nats, before = nats + float(surprise.sum()), int(part[-1])
+        text = self.tokenizer_.decode(tokens.tolist())
+        return TextScore(nats, len(tokens), len(text), len(text.encode()))
+
+    def _writer(
+        self,
+        prompt: str,
+        length: int,
+        stop: str | Sequence[str],
+        seed: int,
+        sampling: Sampling | None,
+    ) -> Writer:
+        self._check_fitted()
+        check({"length": length, "seed": seed}, dict.fromkeys(("length", "seed"), integer(0)))
+        stop = (stop,) if isinstance(stop, str) else tuple(stop)
+        if "" in stop:
+            raise ParameterError(must_be("stop", "texts that are not empty", stop))
+        end = self.tokenizer_.special(END)
+        rules = sampling or Sampling()
+        return Writer(self.network_, self.tokenizer_, end, prompt, rules, length, stop, seed)
+
+    def _surprise(self, last: int, tokens: np.ndarray, state: Any) -> tuple[Tensor, Any]:
+        """-log of the chance of each token [N] after `last`, and the state before the last one."""
+        read = torch.from_numpy(np.concatenate([[last], tokens[:-1]]).astype(np.int64))
+        if not len(tokens):
+            return torch.zeros(0), state
+        logits, state = self.network_(read[None], state)
+        chosen = torch.from_numpy(tokens)[:, None]
+        return -log_softmax(logits[0].double(), -1).gather(1, chosen)[:, 0], state
+
+    def _new_network(self, vocabulary: int, counts: np.ndarray | None = None) -> LanguageModel:
+        """One whose chances, before it has learned anything else, are those of single tokens."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(int(self.seed))
+            network = LanguageModel(
+                vocabulary,
+                self.embedding_size or max(32, self.hidden_size // 4),
+                self.hidden_size,
+                self.num_layers,
+                self.dropout,
+                self.recurrent_dropout,
+                self.embedding_dropout,
+                self.cell,
+            )
+        if counts is not None:
+            chances = (counts + 1) / (counts.sum() + vocabulary)
+            with torch.no_grad():
+                network.bias.copy_(torch.from_numpy(np.log(chances)))
+        return network
+
+
+def _loss(model: LanguageModel, chunk: Chunk, state: Any) -> LossSum:
+    logits, state = model(chunk.tokens, state, chunk.resets)
+    targets = chunk.targets.flatten()
+    total = cross_entropy(
+        logits.flatten(0, 1).float(), targets, ignore_index=IGNORED, reduction="sum"
+    )
+    return LossSum(total, (targets != IGNORED).sum(), state)
+
+
+def token_row(text: Any, tokenizer: Tokenizer) -> np.ndarray:
+    """All tokens of all documents, the end before each and after the last."""
+    end = np.array([tokenizer.special(END)])
+    parts = []
+    for document in documents(text):
+        parts += [end, *map(tokenizer.encode, document)]
+    return np.concatenate([*parts, end]).astype(np.int32)

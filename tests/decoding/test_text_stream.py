@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from grukit.data.tokenizers import learn_tokenizer
+from grukit.decoding.text_stream import TextStream
+
+BYTES, CHARACTERS = learn_tokenizer("byte", []), learn_tokenizer("char", ["ab"])
+
+
+def pieces(text: str, tokenizer=BYTES, stop=()) -> tuple[list[str], TextStream]:
+    stream = TextStream(tokenizer, stop)
+    found = []
+    for token in tokenizer.encode(text).tolist():
+        found.append(stream.add(token))
+        if stream.stopped:
+            return found, stream
+    return [*found, stream.finish()], stream
+
+
+@pytest.mark.parametrize("tokenizer", [BYTES, CHARACTERS], ids=["byte", "char"])
+@given(text=st.text(max_size=30))
+@settings(max_examples=200, deadline=None)
+def test_the_pieces_are_the_text(tokenizer, text):
+    found, _ = pieces(text, tokenizer)
+    assert "".join(found) == text
+
+
+def test_half_a_character_waits_for_the_rest():
+    assert pieces("aé")[0] == ["a", "", "é", ""]
+    stream = TextStream(BYTES)
+    assert stream.add(0xC3) == ""
+    assert stream.finish() == "\ufffd"
+    assert [stream.add(0xFF) for _ in range(8)] == [""] * 7 + ["\ufffd" * 8]
+
+
+def test_what_may_be_a_stop_string_waits():
+    found, stream = pieces("say abc, abd!", stop=("abd",))
+    assert "".join(found) == "say abc, "
+    assert stream.stopped
+    assert pieces("ab", stop=("abd",))[0] == ["", "", "ab"]
+    assert pieces("aab", stop=("aabc", "b"))[0] == ["", "", "aa"]
+
+
+@given(st.text("ab", max_size=20), st.lists(st.text("ab", min_size=1, max_size=4), max_size=3))
+@settings(max_examples=300, deadline=None)
+def test_the_text_ends_before_the_first_stop_string(text, stop):
+    found, stream = pieces(text, stop=stop)
+    # The first to be complete ends it; of those complete at one place the one that began first.
+    ends = [at for at in range(1, len(text) + 1) if any(s in text[:at] for s in stop)]
+    read = text[: ends[0]] if ends else text
+    expected = min((read.find(s) for s in stop if s in read), default=len(text))
+    assert "".join(found) == text[:expected]
+    assert stream.stopped == bool(ends)

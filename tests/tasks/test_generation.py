@@ -1,0 +1,207 @@
+from __future__ import annotations
+
+import gzip
+import json
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from grukit import FitConfig, TextGenerator
+from grukit.core.errors import DataError, ModelFolderError, ParameterError
+from grukit.decoding.sampling import Sampling
+
+QUICK = FitConfig(epochs=2, batch_size=4, learning_rate=0.01)
+GREEDY = Sampling(temperature=0)
+ALPHABET = "abcdefghijklmnopqrstuvwxyz "
+
+
+def small(**changed) -> TextGenerator:
+    settings = {"hidden_size": 32, "length": 16, "dropout": 0.0, "training": QUICK}
+    return TextGenerator(**{**settings, **changed})
+
+
+@pytest.fixture(scope="module")
+def alphabet() -> TextGenerator:
+    """One that knows the alphabet by heart."""
+    training = FitConfig(epochs=20, batch_size=4, learning_rate=0.01)
+    return small(training=training).fit(ALPHABET * 60)
+
+
+def test_it_learns_the_alphabet_by_heart(alphabet):
+    written = alphabet.generate("xyz ", length=54, sampling=GREEDY)
+    assert written.text == ALPHABET * 2
+    assert (written.tokens, written.ended, str(written)) == (54, "length", "xyz " + ALPHABET * 2)
+    assert written.nats < 1
+    assert alphabet.score(ALPHABET * 4).nats_per_character < 0.2
+    assert alphabet.score(ALPHABET[::-1] * 4).nats_per_character > 3
+    model, unigram, five = alphabet.validation_.scores
+    assert (unigram.name, five.name) == ("1-gram", "5-gram")
+    assert model.metrics["perplexity"] < unigram.metrics["perplexity"] / 10
+    assert "1-gram" in alphabet.validation_.table()
+
+
+def test_pieces_of_a_stream_are_the_text(alphabet):
+    options = {"length": 30, "seed": 3, "sampling": Sampling(temperature=2.0)}
+    pieces = list(alphabet.stream("abc", **options))
+    assert len(pieces) > 10
+    assert "".join(pieces) == alphabet.generate("abc", **options).text
+    other = alphabet.generate("abc", **{**options, "seed": 4})
+    assert other.text != "".join(pieces)
+
+
+def test_stop_strings_end_the_text(alphabet):
+    written = alphabet.generate("abc", stop="mn", sampling=GREEDY)
+    assert (written.text, written.ended) == ("defghijkl", "stop")
+    assert written.tokens == 11
+    assert alphabet.generate("abc", stop=("zz", "e"), sampling=GREEDY).text == "d"
+    with pytest.raises(ParameterError, match="stop must be texts that are not empty"):
+        alphabet.generate("abc", stop="")
+
+
+@pytest.mark.parametrize("cell", ["gru", "lstm", "rnn"])
+@pytest.mark.parametrize("tokenizer", ["char", "byte", "bpe"])
+def test_a_step_at_a_time_is_the_whole_text(cell, tokenizer):
+    model = small(cell=cell, tokenizer=tokenizer, vocabulary=300, num_layers=2)
+    model.fit("the naïve cat sat on the mat. " * 30)
+    text = "the naïve mat"
+    tokens = model.tokenizer_.encode(text)
+    nats, state = 0.0, None
+    for before, token in zip([0, *tokens[:-1]], tokens, strict=True):
+        logits, state = model.network_.step(torch.tensor([before]), state)
+        nats -= torch.log_softmax(logits[0].double(), -1)[token].item()
+    score = model.score(text)
+    assert score.nats == pytest.approx(nats, rel=1e-4)
+    assert (score.characters, score.bytes, score.tokens) == (13, 14, len(tokens))
+    assert score.bits_per_byte == pytest.approx(score.nats / math.log(2) / 14)
+    by_token = model.surprise(text)
+    assert sum(own for _, own in by_token) == pytest.approx(score.nats)
+    if tokenizer == "char":
+        assert "".join(token for token, _ in by_token) == text
+
+
+def test_what_is_scored_does_not_depend_on_how_it_is_cut(alphabet, monkeypatch):
+    text = ALPHABET * 10
+    whole = alphabet.score(text)
+    monkeypatch.setattr("grukit.tasks.generation._SCORED_AT_ONCE", 7)
+    assert alphabet.score(text).nats == pytest.approx(whole.nats, rel=1e-5)
+
+
+def test_documents_begin_and_end():
+    documents = ["one two three", "four five six", "seven eight nine"] * 40
+    training = replace(QUICK, epochs=30)
+    model = small(training=training).fit(documents)
+    written = model.generate(sampling=GREEDY)
+    assert written.ended == "end"
+    assert written.text in documents
+    assert model.score(documents).characters == sum(map(len, documents))
+
+
+def test_files_as_texts(tmp_path):
+    text = "line one\r\nline two\n" * 40
+    plain, packed = tmp_path / "a.txt", tmp_path / "a.txt.gz"
+    plain.write_bytes(text.encode())
+    packed.write_bytes(gzip.compress(text.encode()))
+    models = [small().fit(source) for source in (text, plain, packed, [plain])]
+    scores = {model.score(text).nats for model in models}
+    assert len(scores) == 1
+    assert models[0].tokenizer_.characters == "\n\r eilnotw"
+
+
+def test_saved_and_loaded_whole(alphabet, tmp_path):
+    alphabet.save(tmp_path / "model")
+    again = TextGenerator.load(tmp_path / "model")
+    options = {"length": 50, "sampling": Sampling(temperature=1.5)}
+    assert again.generate("q", **options) == alphabet.generate("q", **options)
+    assert repr(again) == repr(alphabet)
+    assert "1-gram" in (tmp_path / "model" / "README.md").read_text(encoding="utf-8")
+    table = again.evaluate(ALPHABET * 3, training=ALPHABET * 5)
+    assert [score.name for score in table.scores] == ["grukit GRU", "1-gram", "5-gram"]
+    assert table.characters == len(ALPHABET) * 3
+    assert len(again.evaluate(ALPHABET).scores) == 2
+    path = tmp_path / "model" / "tokenizer.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    config["characters"] += "é"
+    path.write_text(json.dumps(config), encoding="utf-8")
+    with pytest.raises(ModelFolderError, match="damaged"):
+        TextGenerator.load(tmp_path / "model")
+
+
+def test_the_same_seed_gives_the_same_text_on_any_number_of_threads():
+    threads, texts = torch.get_num_threads(), []
+    try:
+        for count in (1, 2):
+            torch.set_num_threads(count)
+            model = small(hidden_size=96, dropout=0.3).fit("the cat sat on the mat. " * 40)
+            texts.append(model.generate(length=200, seed=5).text)
+    finally:
+        torch.set_num_threads(threads)
+    assert texts[0] == texts[1]
+    assert (
+        small(hidden_size=96, seed=1)
+        .fit("the cat sat on the mat. " * 40)
+        .generate(length=200, seed=5)
+        .text
+        != texts[0]
+    )
+
+
+def test_an_interrupted_training_goes_on(tmp_path):
+    class Stop(Exception):
+        pass
+
+    text = "the cat sat on the mat. " * 40
+    whole = small().fit(text)
+    model = small(training=replace(QUICK, save_every_seconds=0))
+
+    def stopping(*arguments):
+        if len(calls) == 7:
+            raise Stop
+        calls.append(None)
+        return loss(*arguments)
+
+    import grukit.tasks.generation as module
+
+    calls, loss = [], module._loss
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_loss", stopping)
+        with pytest.raises(Stop):
+            model.fit(text, checkpoint=tmp_path / "training")
+    model.fit(text, checkpoint=tmp_path / "training", resume=True)
+    assert model.generate(length=50) == whole.generate(length=50)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "the text must be long enough to train on"),
+        (b"bytes", r"the text must be a str \(the text itself\), a Path"),
+        ([1, 2], "a document must be a str or a Path, got"),
+        ("ab\ud800" * 40, "text must be of whole characters"),
+    ],
+)
+def test_texts_that_cannot_be_learned(text, message):
+    with pytest.raises(DataError, match=message):
+        small().fit(text)
+
+
+def test_files_that_cannot_be_read(tmp_path):
+    with pytest.raises(DataError, match=r"no.txt could not be read: No such file"):
+        small().fit(tmp_path / "no.txt")
+    bad = tmp_path / "bad.txt"
+    bad.write_bytes(b"a" * 2_000_000 + b"\xff" + b"b" * 10)
+    with pytest.raises(DataError, match=r"bad.txt must be UTF-8, got 0xff at byte 2,000,000"):
+        small().fit(bad)
+    cut = tmp_path / "cut.gz"
+    cut.write_bytes(gzip.compress(b"hello " * 1000)[:-20])
+    with pytest.raises(DataError, match=r"cut.gz must be a whole .gz file"):
+        small().fit(cut)
+
+
+def test_arguments_are_checked():
+    with pytest.raises(ParameterError, match="tokenizer must be one of 'char', 'byte', 'bpe'"):
+        small(tokenizer="words").fit("text" * 50)
+    with pytest.raises(ParameterError, match="validation must be None or a number above 0"):
+        small().fit("text" * 50, validation=0)
+    assert not hasattr(small(), "network_")
