@@ -9,6 +9,8 @@ import typer
 
 from grukit.cli.options import Config, Json, option, read_data
 from grukit.cli.output import check_output, say, show, show_json, write_answer
+from grukit.cli.predict_text import lines_of, write
+from grukit.cli.training import Seed
 
 
 def predict(
@@ -19,7 +21,8 @@ def predict(
             metavar="DATA",
             help="A CSV or Parquet file with the columns of the training data, or a name from "
             "grukit data list: for a forecast what is known so far, by default the training data; "
-            "for a detector of anomalies the rows to judge.",
+            "for a detector of anomalies the rows to judge. For a writer of text the prompts, one "
+            "in each line of a file, or of stdin.",
         ),
     ] = None,
     future: Annotated[
@@ -63,25 +66,70 @@ def predict(
             "in the place of quantiles.",
         ),
     ] = None,
+    prompt: Annotated[
+        str | None,
+        option(metavar="TEXT", help="Of a writer of text: what to go on from, in place of DATA."),
+    ] = None,
+    length: Annotated[
+        int, option(min=0, metavar="TOKENS", help="Of a writer: the most to write.")
+    ] = 500,
+    samples: Annotated[
+        int, option(min=1, metavar="COUNT", help="Of a writer: texts for each prompt.")
+    ] = 1,
+    temperature: Annotated[
+        float,
+        option(
+            min=0.0,
+            metavar="FACTOR",
+            help="Of a writer: the higher, the bolder; 0 takes the likeliest.",
+        ),
+    ] = 1.0,
+    top_k: Annotated[
+        int | None,
+        option(min=1, metavar="TOKENS", help="Of a writer: choose among so many, the likeliest."),
+    ] = None,
+    top_p: Annotated[
+        float | None,
+        option(metavar="SHARE", help="Of a writer: choose among the likeliest that share this."),
+    ] = None,
+    stop: Annotated[
+        list[str] | None,
+        option(metavar="TEXT", help="Of a writer: what ends it, and is left out. Repeatable."),
+    ] = None,
+    seed: Seed = 0,
+    stream: Annotated[
+        bool, option("--stream", help="Of a writer: print the text while it is written.")
+    ] = False,
     json: Json = False,
     config: Config = None,
 ) -> None:
-    """Forecast past the end of the data, or find anomalies in it.
+    """Forecast past the end of the data, find anomalies in it, or go on writing a text.
 
     Prints CSV. Of a forecast: series, time, the median under the name of the target, and each
     quantile; of simulated paths the number of the path. Of anomalies: time, score, threshold,
-    alarm, and the share of each channel in the score.
+    alarm, and the share of each channel in the score. A writer prints text, with --json one object
+    for each, and needs no more time for a token at the end of a long text than at its beginning.
     """
     if paths and plot:
         raise typer.BadParameter("--plot draws quantiles, not --paths: give one of them")
     check_output(output, (".csv", ".parquet", ".json"))
+    from grukit.decoding.sampling import Sampling
     from grukit.plots.style import SUFFIXES
 
     check_output(plot, SUFFIXES)
     from grukit.tasks.anomaly import AnomalyDetector
     from grukit.tasks.base import load_model
+    from grukit.tasks.generation import TextGenerator
 
     estimator = load_model(model)
+    if isinstance(estimator, TextGenerator):
+        if future or goes_on or output or plot or paths:
+            raise typer.BadParameter("a writer of text takes no option of forecasts or anomalies")
+        prompts = lines_of(data) if prompt is None else iter((prompt,))
+        rules = Sampling(temperature=temperature, top_k=top_k, top_p=top_p)
+        options = {"length": length, "stop": tuple(stop or ()), "seed": seed, "sampling": rules}
+        write(estimator, prompts, samples, stream, json, **options)
+        return
     known = None if data is None else read_data(data)
     if isinstance(estimator, AnomalyDetector):
         if known is None or future is not None or paths:

@@ -10,6 +10,7 @@ import typer
 from grukit.cli.options import Config, Json, option, read_data
 from grukit.cli.output import say, show_evaluation, show_json
 from grukit.cli.train_anomaly import anomaly
+from grukit.cli.train_generate import generate
 from grukit.cli.training import (
     Overwrite,
     Resume,
@@ -310,6 +311,7 @@ def forecast(
 
 
 app.command()(anomaly)
+app.command()(generate)
 
 
 def _show(forecaster: Forecaster, output: Path, json: bool) -> None:

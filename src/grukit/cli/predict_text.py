@@ -1,0 +1,65 @@
+"""grukit predict, of models that answer texts with texts: line by line, or as they are written."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from grukit.cli.output import show
+from grukit.core.errors import DataError
+
+if TYPE_CHECKING:
+    from grukit.tasks.generation import TextGenerator
+
+
+def lines_of(data: str | None) -> Iterator[str]:
+    """The lines of a file, or of stdin as they come; DataError for bytes that are no UTF-8."""
+    if data is None or data == "-":
+        source: Any = sys.stdin.buffer
+    else:
+        from grukit.data.texts import open_bytes
+
+        source = open_bytes(Path(data))
+    for number, line in enumerate(source, start=1):
+        try:
+            yield line.decode().removesuffix("\n").removesuffix("\r")
+        except UnicodeDecodeError as error:
+            raise DataError(
+                f"line {number} must be UTF-8, got 0x{line[error.start]:02x} at its byte "
+                f"{error.start + 1}"
+            ) from error
+
+
+def write(
+    model: TextGenerator,
+    prompts: Iterator[str],
+    samples: int,
+    stream: bool,
+    json: bool,
+    **options: Any,
+) -> None:
+    """What the model writes after each prompt; as JSON one object in a line."""
+    if stream and (json or samples > 1):
+        raise typer.BadParameter("--stream writes one text as it comes: no --json, no --samples")
+    seed = options.pop("seed")
+    for prompt in prompts:
+        if stream:
+            typer.echo(prompt, nl=False)
+            for piece in model.stream(prompt, seed=seed, **options):
+                typer.echo(piece, nl=False)
+                sys.stdout.flush()
+            typer.echo()
+            continue
+        for sample in range(samples):
+            written = model.generate(prompt, seed=seed + sample, **options)
+            show(_json(written.to_dict()) if json else str(written))
+
+
+def _json(value: Any) -> str:
+    import json
+
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)

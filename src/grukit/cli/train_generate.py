@@ -1,0 +1,112 @@
+"""grukit train generate: a writer from a text."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from grukit.cli.options import Config, Json, option
+from grukit.cli.output import say, show, show_json
+from grukit.cli.training import Overwrite, Resume, Seed, checkpoint_of, save_trained
+
+
+def generate(
+    text: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="TEXT...",
+            help="Files of UTF-8, plain or .gz, .xz, .bz2; each is a text of its own.",
+        ),
+    ],
+    output: Annotated[
+        Path, option("--output", "-o", metavar="MODEL", help="The model folder to write.")
+    ],
+    tokenizer: Annotated[
+        Literal["char", "byte", "bpe"],
+        option(metavar="TOKENIZER", help="What a token is: char, byte, or bpe."),
+    ] = "char",
+    vocabulary: Annotated[
+        int, option(min=258, metavar="TOKENS", help="How many tokens a bpe has, at most.")
+    ] = 8000,
+    cell: Annotated[
+        Literal["gru", "lstm", "rnn"],
+        option(metavar="CELL", help="What the network is made of: gru, lstm or rnn."),
+    ] = "gru",
+    hidden_size: Annotated[
+        int, option(min=1, metavar="UNITS", help="Units of each recurrent layer.")
+    ] = 512,
+    num_layers: Annotated[
+        int, option(min=1, metavar="LAYERS", help="Recurrent layers on top of each other.")
+    ] = 1,
+    dropout: Annotated[
+        float, option(min=0.0, metavar="SHARE", help="Dropout before and after each layer.")
+    ] = 0.2,
+    length: Annotated[
+        int, option(min=1, metavar="STEPS", help="Steps that a gradient goes back.")
+    ] = 128,
+    validation: Annotated[
+        float,
+        option(
+            metavar="SHARE",
+            help="The share at the end of the text that training stops by and never learns.",
+        ),
+    ] = 0.1,
+    epochs: Annotated[
+        int, option(min=1, metavar="EPOCHS", help="Passes over the text, at most.")
+    ] = 20,
+    batch_size: Annotated[
+        int, option(min=1, metavar="PLACES", help="Places of the text read side by side.")
+    ] = 64,
+    learning_rate: Annotated[
+        float, option(metavar="RATE", help="The highest learning rate, after warm-up.")
+    ] = 2e-3,
+    seed: Seed = 0,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
+    json: Json = False,
+    config: Config = None,
+) -> None:
+    """Train a writer of text and score it beside n-grams.
+
+    While it trains, its state lies in MODEL.training. Ctrl-C keeps it; the same command with
+    --resume goes on from there.
+    """
+    checkpoint = checkpoint_of(output, resume, overwrite)
+
+    from grukit.tasks.generation import TRAINING, TextGenerator
+
+    writer = TextGenerator(
+        tokenizer=tokenizer,
+        vocabulary=vocabulary,
+        cell=cell,
+        hidden_size=hidden_size,
+        num_layers=num_layers,
+        dropout=dropout,
+        length=length,
+        training=dataclasses.replace(
+            TRAINING, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate
+        ),
+        seed=seed,
+    )
+    writer.fit(text, validation, checkpoint=checkpoint, resume=resume)
+    save_trained(writer, output, checkpoint)
+    scores = writer.validation_
+    assert scores is not None
+    if json:
+        losses = [record.validation_loss for record in writer.history_]
+        show_json(
+            {
+                "model": str(output),
+                "validation_losses": losses,
+                "evaluation": scores.to_dict(),
+            }
+        )
+        return
+    show(scores.table())
+    say(
+        f"{scores.characters:,} characters at the end of the text; * marks the best\n"
+        f"trained for {len(writer.history_)} epochs; wrote {output}"
+    )
