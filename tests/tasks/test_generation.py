@@ -202,6 +202,6 @@ def test_files_that_cannot_be_read(tmp_path):
 def test_arguments_are_checked():
     with pytest.raises(ParameterError, match="tokenizer must be one of 'char', 'byte', 'bpe'"):
         small(tokenizer="words").fit("text" * 50)
-    with pytest.raises(ParameterError, match="validation must be None or a number above 0"):
+    with pytest.raises(ParameterError, match="validation must be a number above 0"):
         small().fit("text" * 50, validation=0)
     assert not hasattr(small(), "network_")

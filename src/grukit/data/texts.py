@@ -28,7 +28,7 @@ def documents(data: Any) -> Iterator[Iterator[str]]:
     if isinstance(data, str):
         yield iter((data,))
     elif isinstance(data, Path):
-        yield pieces(data)
+        yield (text for text, _ in pieces(data))
     elif isinstance(data, Iterable) and not isinstance(data, (bytes, dict)):
         for one in data:
             if not isinstance(one, (str, Path)):
@@ -39,30 +39,35 @@ def documents(data: Any) -> Iterator[Iterator[str]]:
         raise DataError(must_be("the text", wanted, type(data)))
 
 
-def pieces(path: Path) -> Iterator[str]:
-    """A file of UTF-8 in pieces of about a megabyte; line ends stay as they are."""
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    before = 0
+def pieces(path: Path, start: int = 0) -> Iterator[tuple[str, int]]:
+    """A file of UTF-8 in pieces of at most a megabyte, each with the place in bytes where it ends.
+
+    A piece ends with a line, if there is an end of a line in it; line ends stay as they are. Where
+    pieces are cut depends on nothing but where the last one ended, `start`.
+    """
     with open_bytes(path) as file:
-        while True:
-            try:
-                block = file.read(PIECE_IN_BYTES)
-            except (OSError, EOFError, lzma.LZMAError) as error:
-                raise DataError(f"{path} must be a whole {path.suffix} file: {error}") from error
-            try:
-                text = decoder.decode(block, final=not block)
-            except UnicodeDecodeError as error:
-                at = before - len(decoder.getstate()[0]) + error.start
-                byte = error.object[error.start]
-                raise DataError(
-                    f"{path} must be UTF-8, got 0x{byte:02x} at byte {at:,}; convert it, as with "
-                    "iconv"
-                ) from error
-            if text:
-                yield text
-            if not block:
-                return
-            before += len(block)
+        try:
+            file.seek(start)
+            rest = b""
+            while block := rest + file.read(PIECE_IN_BYTES - len(rest)):
+                whole = len(block) < PIECE_IN_BYTES
+                end = len(block) if whole else block.rfind(b"\n") + 1 or len(block)
+                text, used = _decoded(block[:end], whole, path, start)
+                yield text, start + used
+                start, rest = start + used, block[used:]
+        except (OSError, EOFError, lzma.LZMAError) as error:
+            raise DataError(f"{path} must be a whole {path.suffix} file: {error}") from error
+
+
+def _decoded(block: bytes, whole: bool, path: Path, start: int) -> tuple[str, int]:
+    """The text of the whole characters at the start of a block, and their bytes."""
+    try:
+        return codecs.utf_8_decode(block, "strict", whole)
+    except UnicodeDecodeError as error:
+        byte, at = block[error.start], start + error.start
+        raise DataError(
+            f"{path} must be UTF-8, got 0x{byte:02x} at byte {at:,}; convert it, as with iconv"
+        ) from error
 
 
 def open_bytes(path: Path) -> BinaryIO:

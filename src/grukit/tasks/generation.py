@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import astuple, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -19,6 +18,7 @@ from grukit.core.model_folder import write_model_folder
 from grukit.core.rules import check, integer, number, one_of, optional
 from grukit.data.chunks import IGNORED, Chunk, Chunks
 from grukit.data.texts import documents
+from grukit.data.token_rows import counts_of, fingerprint, token_row
 from grukit.data.tokenizers import Tokenizer, learn_tokenizer, tokenizer_from_json
 from grukit.decoding.sampling import Sampling
 from grukit.decoding.writer import Writer
@@ -107,7 +107,7 @@ class TextGenerator(Estimator):
     def fit(
         self,
         text: Any,
-        validation: float | None = 0.1,
+        validation: Any = 0.1,
         *,
         checkpoint: str | Path | None = None,
         resume: bool = False,
@@ -116,7 +116,8 @@ class TextGenerator(Estimator):
 
         text: a str, which is the text itself; a Path to a file of UTF-8 (also .gz, .xz, .bz2); or
             an iterable of these, each a document of its own.
-        validation: the share at the end that training stops by and never learns; None for none.
+        validation: what training stops by and never learns: a share at the end, or another text;
+            None for none.
         checkpoint, resume: see `grukit.training.fit.fit`.
 
         Raises DataError for a text that is too short or no Unicode, ParameterError for arguments
@@ -124,31 +125,28 @@ class TextGenerator(Estimator):
         Ctrl-C or SIGTERM, with the best weights so far in this model.
         """
         check(vars(self), _RULES)
-        check({"validation": validation}, {"validation": optional(number(above=0, below=1))})
+        if isinstance(validation, (int, float)):
+            check({"validation": validation}, {"validation": number(above=0, below=1)})
         tokenizer = learn_tokenizer(
             self.tokenizer,
             (piece for document in documents(text) for piece in document),
             self.vocabulary,
             specials=(END,),
         )
-        tokens = token_row(text, tokenizer)
-        held_out = 0 if validation is None else max(1, round(validation * (len(tokens) - 1)))
-        if len(tokens) - held_out < 2:
-            wanted = "long enough to train on, and to validate"
-            raise DataError(must_be("the text", wanted, f"{len(tokens) - 1} tokens"))
-        learned, judged = np.split(tokens, [len(tokens) - held_out])
-        counts = np.bincount(learned, minlength=len(tokenizer))
+        learned, judged = self._rows(text, validation, tokenizer)
+        counts = counts_of(learned, len(tokenizer))
         network = self._new_network(len(tokenizer), counts)
         training = self.training or TRAINING
-        end = tokenizer.special(END)
+
+        def chunks(row: np.ndarray) -> Chunks:
+            return Chunks(row, training.batch_size, self.length, tokenizer.special(END))
+
         try:
             result = fit(
                 network,
                 _loss,
-                Chunks(learned, training.batch_size, self.length, end),
-                Chunks(tokens[len(learned) - 1 :], training.batch_size, self.length, end)
-                if held_out
-                else None,
+                chunks(learned),
+                None if judged is None else chunks(judged),
                 replace(training, batch_size=1),
                 seed=int(self.seed),
                 carry_state=True,
@@ -157,20 +155,19 @@ class TextGenerator(Estimator):
                 settings={
                     **{k: v for k, v in self._settings().items() if k != "training"},
                     "lanes": training.batch_size,
-                    "data": hashlib.sha256(tokens.tobytes()).hexdigest()[:16],
+                    "data": fingerprint(learned),
+                    "validation": None if judged is None else fingerprint(judged),
                 },
             )
         except Interrupted:
             self._become(network, tokenizer, counts, ())
-            self._card = generator_card(self, len(learned))
+            self._card = generator_card(self)
             raise
         self._become(network, tokenizer, counts, result.history)
-        if held_out:
-            judged = judged[:_MOST_JUDGED]
-            self.validation_ = self._beside(
-                self._score_row(judged, int(learned[-1])), judged, learned
-            )
-        self._card = generator_card(self, len(learned))
+        if judged is not None:
+            row = judged[: _MOST_JUDGED + 1]
+            self.validation_ = self._beside(self._score_row(row), row[1:], learned)
+        self._card = generator_card(self)
         return self
 
     def generate(
@@ -205,19 +202,14 @@ class TextGenerator(Estimator):
     def score(self, text: Any) -> TextScore:
         """How well the model foretells a text, given as for `fit`; its end is not counted."""
         self._check_fitted()
-        end = self.tokenizer_.special(END)
-        parts = [
-            self._score_row(np.concatenate([*map(self.tokenizer_.encode, document)]), end)
-            for document in documents(text)
-        ]
-        return TextScore(*(sum(column) for column in zip(*map(astuple, parts), strict=True)))
+        return self._score_row(self._row(text, self.tokenizer_)[:-1])
 
     @torch.no_grad()
     def surprise(self, text: str) -> list[tuple[str, float]]:
         """Each token of a text, and -log of the chance that the model gave it, in nats."""
         self._check_fitted()
         tokens = self.tokenizer_.encode(text)
-        surprise, _ = self._surprise(self.tokenizer_.special(END), tokens, None)
+        surprise, _ = self._surprise(np.concatenate([[self.tokenizer_.special(END)], tokens]), None)
         return [
             (self.tokenizer_.decode([token]), nats)
             for token, nats in zip(tokens.tolist(), surprise.tolist(), strict=True)
@@ -230,9 +222,9 @@ class TextGenerator(Estimator):
             one that the model has learned; without it only single tokens stand beside the model.
         """
         self._check_fitted()
-        row = token_row(text, self.tokenizer_)
-        learned = None if training is None else token_row(training, self.tokenizer_)
-        return self._beside(self.score(text), row[1:-1], learned)
+        row = self._row(text, self.tokenizer_)[:-1]
+        learned = None if training is None else self._row(training, self.tokenizer_)
+        return self._beside(self._score_row(row), row[1:], learned)
 
     def save(self, path: str | Path) -> None:
         """Write the model folder in one switch; an error or a crash leaves an older one whole."""
@@ -284,27 +276,27 @@ class TextGenerator(Estimator):
         """A score beside those of n-grams on the same tokens."""
         vocabulary = len(self.tokenizer_)
         chances = (self.counts_ + 1) / (self.counts_.sum() + vocabulary)
+        counted = judged != self.tokenizer_.special(END)
         rivals = {"1-gram": -np.log(chances[judged])}
         if learned is not None:
             learned = learned[-_MOST_COUNTED:]
             rivals["5-gram"] = ngram_surprise(learned, judged, 5, vocabulary)
         scores = [Score(f"grukit {self.cell.upper()}", own.metrics())]
         scores += [
-            Score(name, replace(own, nats=float(nats.sum())).metrics())
+            Score(name, replace(own, nats=float(nats[counted].sum())).metrics())
             for name, nats in rivals.items()
         ]
         return TextEvaluation(tuple(scores), own.characters)
 
     @torch.no_grad()
-    def _score_row(self, tokens: np.ndarray, before: int) -> TextScore:
-        """The score of tokens that follow another one."""
-        nats, state = 0.0, None
-        for start in range(0, len(tokens), _SCORED_AT_ONCE):
-            part = tokens[start : start + _SCORED_AT_ONCE]
-            surprise, state = self._surprise(before, part, state)
-            nats, before = nats + float(surprise.sum()), int(part[-1])
-        text = self.tokenizer_.decode(tokens.tolist())
-        return TextScore(nats, len(tokens), len(text), len(text.encode()))
+    def _score_row(self, row: np.ndarray) -> TextScore:
+        """The score of all tokens of a row but the first, and those that begin a document."""
+        end, nats, state = self.tokenizer_.special(END), 0.0, None
+        for start in range(0, len(row) - 1, _SCORED_AT_ONCE):
+            part = row[start : start + _SCORED_AT_ONCE + 1].astype(np.int64)
+            surprise, state = self._surprise(part, state)
+            nats += float(surprise[part[1:] != end].sum())
+        return self._measured(nats, row[1:])
 
     def _writer(
         self,
@@ -323,14 +315,38 @@ class TextGenerator(Estimator):
         rules = sampling or Sampling()
         return Writer(self.network_, self.tokenizer_, end, prompt, rules, length, stop, seed)
 
-    def _surprise(self, last: int, tokens: np.ndarray, state: Any) -> tuple[Tensor, Any]:
-        """-log of the chance of each token [N] after `last`, and the state before the last one."""
-        read = torch.from_numpy(np.concatenate([[last], tokens[:-1]]).astype(np.int64))
-        if not len(tokens):
-            return torch.zeros(0), state
-        logits, state = self.network_(read[None], state)
-        chosen = torch.from_numpy(tokens)[:, None]
-        return -log_softmax(logits[0].double(), -1).gather(1, chosen)[:, 0], state
+    def _surprise(self, tokens: np.ndarray, state: Any) -> tuple[np.ndarray, Any]:
+        """-log of the chance of each token but the first, and the state before the last one."""
+        read = torch.from_numpy(tokens[None, :-1])
+        resets = read == self.tokenizer_.special(END)
+        logits, state = self.network_(read, state, resets if resets.any() else None)
+        chances = log_softmax(logits[0].double(), -1)
+        return -chances.gather(1, torch.from_numpy(tokens[1:, None]))[:, 0].numpy(), state
+
+    def _measured(self, nats: float, tokens: np.ndarray) -> TextScore:
+        text = self.tokenizer_.decode(tokens.tolist())
+        count = int((tokens != self.tokenizer_.special(END)).sum())
+        return TextScore(nats, count, len(text), len(text.encode()))
+
+    def _row(self, text: Any, tokenizer: Tokenizer) -> np.ndarray:
+        return token_row(text, tokenizer, tokenizer.special(END))
+
+    def _rows(
+        self, text: Any, validation: Any, tokenizer: Tokenizer
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """The tokens to learn, and those to validate on, after one that is known."""
+        row = self._row(text, tokenizer)
+        judged, held_out = None, 0
+        if isinstance(validation, (int, float)):
+            held_out = max(1, round(validation * (len(row) - 1)))
+            judged = row[len(row) - held_out - 1 :]
+        elif validation is not None:
+            judged = self._row(validation, tokenizer)
+        learned = row[: len(row) - held_out]
+        if len(learned) < 2 or len(row) < 3:
+            wanted = "long enough to train on, and to validate"
+            raise DataError(must_be("the text", wanted, f"{len(row) - 2} tokens"))
+        return learned, judged
 
     def _new_network(self, vocabulary: int, counts: np.ndarray | None = None) -> LanguageModel:
         """One whose chances, before it has learned anything else, are those of single tokens."""
@@ -360,12 +376,3 @@ def _loss(model: LanguageModel, chunk: Chunk, state: Any) -> LossSum:
         logits.flatten(0, 1).float(), targets, ignore_index=IGNORED, reduction="sum"
     )
     return LossSum(total, (targets != IGNORED).sum(), state)
-
-
-def token_row(text: Any, tokenizer: Tokenizer) -> np.ndarray:
-    """All tokens of all documents, the end before each and after the last."""
-    end = np.array([tokenizer.special(END)])
-    parts = []
-    for document in documents(text):
-        parts += [end, *map(tokenizer.encode, document)]
-    return np.concatenate([*parts, end]).astype(np.int32)

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from grukit.tasks.generation import TextGenerator
 
 
-def generator_card(model: TextGenerator, tokens: int) -> str:
-    """The card of a language model just trained on so many tokens."""
+def generator_card(model: TextGenerator) -> str:
+    """The card of a language model just trained."""
     parameters = sum(parameter.numel() for parameter in model.network_.parameters())
     scores = "It was not validated."
     if model.validation_ is not None:
@@ -27,7 +27,7 @@ A {model.cell.upper()} of {parameters:,} parameters that goes on from a text, to
 
 ## Data
 
-{tokens:,} tokens, {len(model.history_)} epochs.
+{int(model.counts_.sum()):,} tokens, {len(model.history_)} epochs.
 
 ## Scores
 
