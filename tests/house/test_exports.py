@@ -26,7 +26,14 @@ def loaded_by(statement: str) -> dict[str, int]:
 
 
 def test_the_exports_are_these():
-    assert grukit.__all__ == ["AnomalyDetector", "FitConfig", "Forecaster", "__version__", "nn"]
+    assert grukit.__all__ == [
+        "AnomalyDetector",
+        "FitConfig",
+        "Forecaster",
+        "TextGenerator",
+        "__version__",
+        "nn",
+    ]
 
 
 @pytest.mark.parametrize("name", grukit.__all__)
