@@ -54,9 +54,12 @@ _RULES = {
 class TextGenerator(Estimator):
     """A recurrent language model that goes on writing what it has read.
 
-    >>> from grukit import FitConfig, TextGenerator
-    >>> model = TextGenerator(hidden_size=32, training=FitConfig(epochs=30, batch_size=4))
-    >>> print(model.fit("to be or not to be, that is the question. " * 40).generate("to be"))
+    >>> from grukit import FitConfig
+    >>> training = FitConfig(epochs=20, batch_size=4, learning_rate=0.01)
+    >>> model = TextGenerator(hidden_size=32, dropout=0.0, length=16, training=training)
+    >>> model = model.fit("tick, tack, tick, tack, " * 40)
+    >>> model.generate("tick", length=12, sampling=Sampling(temperature=0)).text
+    ', tack, tick'
 
     A token costs the same time and memory however long the text is. Texts are read and written
     exactly, in any script.
