@@ -18,7 +18,7 @@ def evaluate(
         typer.Argument(
             metavar="DATA",
             help="A CSV or Parquet file with the columns of the training data, or a name from "
-            "grukit data list.",
+            "grukit data list; for a writer of text a file of UTF-8.",
         ),
     ],
     labels: Annotated[
@@ -59,10 +59,11 @@ def evaluate(
     """Score a model on data with known truth, beside simple baselines.
 
     Forecasts are made from one origin after the other, each from what was known then. A detector of
-    anomalies is compared with labelled rows.
+    anomalies is compared with labelled rows, and a writer of text with how often each token comes.
     """
     from grukit.tasks.anomaly import AnomalyDetector
     from grukit.tasks.base import load_model
+    from grukit.tasks.generation import TextGenerator
 
     estimator = load_model(model)
     if isinstance(estimator, AnomalyDetector):
@@ -71,6 +72,10 @@ def evaluate(
                 "a detector of anomalies takes --labels, and no --start, --stride or --adaptive"
             )
         evaluation = estimator.evaluate(read_data(data), labels, goes_on=goes_on)
+    elif isinstance(estimator, TextGenerator):
+        if labels is not None or goes_on or start is not None or stride != 1 or adaptive:
+            raise typer.BadParameter("a writer of text takes no option of forecasts or anomalies")
+        evaluation = estimator.evaluate(Path(data))
     else:
         if labels is not None or goes_on:
             raise typer.BadParameter("--labels and --goes-on are for a detector of anomalies")

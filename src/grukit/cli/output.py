@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         Forecast,
         SamplePaths,
     )
+    from grukit.results.generation import TextEvaluation
 
 
 def say(words: str) -> None:
@@ -38,10 +39,11 @@ def show_json(result: Any) -> None:
     typer.echo(json.dumps(result, indent=2, allow_nan=False, ensure_ascii=False))
 
 
-def show_evaluation(evaluation: Evaluation | AnomalyEvaluation) -> None:
+def show_evaluation(evaluation: Evaluation | AnomalyEvaluation | TextEvaluation) -> None:
     """The table of scores on stdout, and on stderr what was scored."""
     from grukit.data.calendar import show_time
     from grukit.results import Evaluation
+    from grukit.results.generation import TextEvaluation
 
     show(evaluation.table())
     if isinstance(evaluation, Evaluation):
@@ -49,6 +51,8 @@ def show_evaluation(evaluation: Evaluation | AnomalyEvaluation) -> None:
             f"{evaluation.windows:,} forecasts of {evaluation.horizon} steps, made from "
             f"{show_time(evaluation.first_origin)} to {show_time(evaluation.last_origin)}"
         )
+    elif isinstance(evaluation, TextEvaluation):
+        what = f"{evaluation.characters:,} characters"
     else:
         what = f"{evaluation.rows:,} rows with {evaluation.events:,} labelled events"
     say(f"{what}; * marks the best")

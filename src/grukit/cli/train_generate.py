@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from grukit.cli.options import Config, Json, option
-from grukit.cli.output import say, show, show_json
+from grukit.cli.output import say, show_evaluation, show_json
 from grukit.cli.training import Overwrite, Resume, Seed, checkpoint_of, save_trained
 
 
@@ -105,8 +105,5 @@ def generate(
             }
         )
         return
-    show(scores.table())
-    say(
-        f"{scores.characters:,} characters at the end of the text; * marks the best\n"
-        f"trained for {len(writer.history_)} epochs; wrote {output}"
-    )
+    show_evaluation(scores)
+    say(f"trained for {len(writer.history_)} epochs; wrote {output}")

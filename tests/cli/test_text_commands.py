@@ -1,0 +1,68 @@
+"""Writers of text on the command line."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+
+import pytest
+
+SMALL = ("--hidden-size", "16", "--epochs", "2", "--batch-size", "4", "--learning-rate", "0.01")
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory):
+    path = tmp_path_factory.mktemp("text") / "cats.txt"
+    path.write_text("the cat sat on the mat.\n" * 60, encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def writer(grukit, text):
+    path = text.with_name("writer")
+    outcome = grukit("train", "generate", text, "-o", path, *SMALL)
+    assert outcome.code == 0, outcome.err
+    assert "5-gram" in outcome.out
+    assert "trained for 2 epochs" in outcome.err
+    return path
+
+
+def test_a_prompt_is_gone_on_from(grukit, writer):
+    command = ("predict", writer, "--prompt", "the cat", "--length", 20, "--seed", 3)
+    outcome = grukit(*command)
+    assert outcome.code == 0, outcome.err
+    assert outcome.out.startswith("the cat")
+    assert grukit(*command, "--stream").out == outcome.out
+    rows = grukit(*command, "--samples", 2, "--json").out.splitlines()
+    first, second = map(json.loads, rows)
+    assert first["prompt"] + first["text"] + "\n" == outcome.out
+    assert first["text"] != second["text"]
+
+
+def test_prompts_come_line_by_line(grukit, writer, monkeypatch):
+    class Stdin:
+        buffer = io.BytesIO(b"the\nmat\r\n")
+
+    monkeypatch.setattr(sys, "stdin", Stdin)
+    outcome = grukit("predict", writer, "--length", 5, "--json")
+    assert [json.loads(line)["prompt"] for line in outcome.out.splitlines()] == ["the", "mat"]
+    Stdin.buffer = io.BytesIO(b"the\n\xff\n")
+    outcome = grukit("predict", writer, "--length", 5)
+    assert outcome.code == 1
+    assert "line 2 must be UTF-8, got 0xff" in outcome.err
+
+
+def test_evaluate_stands_beside_single_tokens(grukit, writer, text):
+    outcome = grukit("evaluate", writer, text)
+    assert outcome.code == 0, outcome.err
+    assert "1-gram" in outcome.out
+    assert "1,440 characters" in outcome.err
+    assert grukit("evaluate", writer, text, "--stride", 2).code == 2
+
+
+@pytest.mark.parametrize(
+    "options", [("--paths", 3), ("--goes-on",), ("--stream", "--json"), ("--top-p", "2")]
+)
+def test_options_that_make_no_sense(grukit, writer, options):
+    assert grukit("predict", writer, "--prompt", "a", *options).code == 2
