@@ -49,7 +49,6 @@ class LanguageModel(nn.Module):
             embedding_size,
             hidden_size,
             num_layers,
-            batch_first=True,
             input_dropout=dropout,
             recurrent_dropout=recurrent_dropout,
         )
@@ -68,10 +67,12 @@ class LanguageModel(nn.Module):
         weight = self.embedding
         if self.training and self.embedding_dropout:
             weight = weight * drop_mask(weight, (len(weight), 1), self.embedding_dropout)
-        output, state = self.recurrent(embedding(tokens, weight), state, resets=resets)
+        # Time goes first inside, as in the layers, so that nothing is copied into another order.
+        inputs = embedding(tokens.t(), weight)
+        output, state = self.recurrent(inputs, state, resets=None if resets is None else resets.t())
         if self.training and self.dropout:
-            output = output * drop_mask(output, (len(output), 1, output.shape[-1]), self.dropout)
-        return self._logits(output), state
+            output = output * drop_mask(output, (1, *output.shape[1:]), self.dropout)
+        return self._logits(output).transpose(0, 1), state
 
     @torch.no_grad()
     def step(self, tokens: Tensor, state: Any = None) -> tuple[Tensor, Any]:

@@ -374,8 +374,6 @@ class TextGenerator(Estimator):
 
 def _loss(model: LanguageModel, chunk: Chunk, state: Any) -> LossSum:
     logits, state = model(chunk.tokens, state, chunk.resets)
-    targets = chunk.targets.flatten()
-    total = cross_entropy(
-        logits.flatten(0, 1).float(), targets, ignore_index=IGNORED, reduction="sum"
-    )
+    logits, targets = logits.transpose(0, 1).flatten(0, 1), chunk.targets.t().flatten()
+    total = cross_entropy(logits.float(), targets, ignore_index=IGNORED, reduction="sum")
     return LossSum(total, (targets != IGNORED).sum(), state)
