@@ -182,6 +182,20 @@ def test_an_epoch_may_draw_fewer_items():
     assert torch.equal(drawn.unique(dim=0), masked_rows().tensors[0].unique(dim=0))
 
 
+def test_data_may_arrange_its_batches():
+    toy, seen = KINDS["arranged"](), []
+
+    def loss(model, batch):
+        seen.append(batch[0][:, 0])
+        return toy.loss(model, batch)
+
+    train(toy, loss, config=replace(toy.config, epochs=1, accumulate=1))
+    batches = [batch for batch in seen[:8] if len(batch) == 4]
+    batches.sort(key=lambda batch: float(batch.min()))
+    spread = sum(float(batch.max() - batch.min()) for batch in batches)
+    assert spread <= float(toy.train.tensors[0][:, 0].max() - toy.train.tensors[0][:, 0].min())
+
+
 def test_state_is_carried_through_all_items():
     toy = KINDS["carried"]()
     with pytest.raises(ParameterError, match="items_per_epoch must be None where state is carried"):

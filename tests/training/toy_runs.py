@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from grukit.core.errors import Interrupted
+from grukit.data.text_batches import alike
 from grukit.training.fit import FitConfig, LossSum, fit
 
 UPDATES_PER_EPOCH = 5
@@ -68,6 +69,21 @@ class Averaged(Shuffled):
     config = replace(Shuffled.config, average=0.7)
 
 
+class ByLength(Rows):
+    """Rows as a text would come: each batch of about equal lengths."""
+
+    def arranged(self, order, size):
+        return alike((self.tensors[0][:, 0] * 10).long().numpy(), order, size)
+
+
+class Arranged(Shuffled):
+    """The same with data that arranges its batches."""
+
+    def __init__(self):
+        super().__init__()
+        self.train = ByLength(*self.train.tensors)
+
+
 class Carried:
     """A GRU over one long series in chunks, its state carried from chunk to chunk.
 
@@ -92,7 +108,13 @@ class Carried:
         return LossSum(error.sum(), error.numel(), {"h": h, "steps": steps + 1, "none": (None,)})
 
 
-KINDS = {"shuffled": Shuffled, "drawn": Drawn, "averaged": Averaged, "carried": Carried}
+KINDS = {
+    "shuffled": Shuffled,
+    "drawn": Drawn,
+    "averaged": Averaged,
+    "arranged": Arranged,
+    "carried": Carried,
+}
 
 
 def train(toy, loss=None, **arguments):

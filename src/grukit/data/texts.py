@@ -59,6 +59,18 @@ def pieces(path: Path, start: int = 0) -> Iterator[tuple[str, int]]:
             raise DataError(f"{path} must be a whole {path.suffix} file: {error}") from error
 
 
+def decoded_lines(source: Iterable[bytes], name: str) -> Iterator[str]:
+    """Lines of UTF-8, with their ends; DataError with the number of the first that is none."""
+    for number, line in enumerate(source, start=1):
+        try:
+            yield line.decode()
+        except UnicodeDecodeError as error:
+            raise DataError(
+                f"line {number:,} of {name} must be UTF-8, got 0x{line[error.start]:02x} at its "
+                f"byte {error.start + 1:,}"
+            ) from error
+
+
 def _decoded(block: bytes, whole: bool, path: Path, start: int) -> tuple[str, int]:
     """The text of the whole characters at the start of a block, and their bytes."""
     try:

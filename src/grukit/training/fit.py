@@ -15,7 +15,7 @@ from grukit.training.checkpoint import Checkpoint
 from grukit.training.config import FitConfig
 from grukit.training.event_log import EventLog
 from grukit.training.losses import LossSum
-from grukit.training.optimization import LossFunction, Optimization, TrainingData
+from grukit.training.optimization import LossFunction, Optimization, TrainingData, arranged
 from grukit.training.progress import ProgressBar
 from grukit.training.schedule import (
     caller_random_state_kept,
@@ -226,6 +226,8 @@ class _Run:
             self.optimization.carry_state,
             self.config.items_per_epoch,
         )
+        if not self.optimization.carry_state:
+            order = arranged(self.train, order, self.items_per_step)
         done = position.step - (epoch - 1) * self.steps_per_epoch
         for items in order.split(self.items_per_step)[done:]:
             self.bar.at(position.step, epoch)

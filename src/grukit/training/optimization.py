@@ -30,6 +30,15 @@ class TrainingData(Protocol):
         ...
 
 
+def arranged(data: TrainingData, order: Tensor, size: int) -> Tensor:
+    """The items of `order`, as the data would rather have them for steps of `size` items.
+
+    Data that has a wish has ``arranged(order, size)``: the same items, by nothing but the order.
+    """
+    arrange = getattr(data, "arranged", None)
+    return order if arrange is None else arrange(order, size)
+
+
 @dataclass(frozen=True)
 class Update:
     """What one update saw: sums of the loss, the norm of its gradient, the state to carry on."""
@@ -143,7 +152,10 @@ class Optimization:
         """The mean loss over `data` in eval mode; `between` is called after every batch."""
         self.judged.eval()
         total, count, state = 0.0, 0.0, None
-        for batch in self.batches(data, torch.arange(len(data))):
+        order = torch.arange(len(data))
+        if not self.carry_state:
+            order = arranged(data, order, self._batch_size)
+        for batch in self.batches(data, order):
             part = self._forward(self.judged, batch, state)
             total, count = total + float(part.total), count + float(part.count)
             state = part.state
