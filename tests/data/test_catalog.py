@@ -301,7 +301,20 @@ def test_nab_keeps_the_rows_as_they_are_and_marks_the_windows(tmp_path):
     assert frame["anomaly"].tolist() == [False] * 6 + [True] * 3 + [False]
 
 
-@pytest.mark.parametrize("name", [dataset.name for dataset in catalog.available()])
+def test_a_text_has_no_table():
+    with pytest.raises(DataError, match="tinyshakespeare is a text, not a table"):
+        catalog.load("tinyshakespeare")
+
+
+@pytest.mark.parametrize("name", ["tinyshakespeare"])
+def test_the_real_text_where_it_is_present(name, real_data):
+    text = catalog.fetch(name).read_text(encoding="utf-8")
+    assert (len(text), len(set(text))) == (1_115_394, 65)
+
+
+@pytest.mark.parametrize(
+    "name", [dataset.name for dataset in catalog.available() if dataset.loader]
+)
 def test_the_real_set_where_it_is_present(name, monkeypatch, real_data):
     frame = catalog.load(name)
     assert list(frame.columns[:2]) == ["unique_id", "ds"]

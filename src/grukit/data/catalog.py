@@ -5,7 +5,8 @@
 
 A set is looked for in the folder GRUKIT_DATA, then in the download cache, then in an installed
 package, and is downloaded last. Every copy is checked against the size and sha256 recorded here
-before it is used. `load` gives a long pandas frame: `unique_id`, `ds`, and the values.
+before it is used. `load` gives a long pandas frame: `unique_id`, `ds`, and the values. A set that
+is a text has no loader: `fetch` gives its file.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ class DataSet:
     path: str
     size: int
     sha256: str
-    loader: Callable[[Path], pandas.DataFrame]
+    loader: Callable[[Path], pandas.DataFrame] | None
     url: str | None = None
     package: Package | None = None
     has_manifest: bool = False
@@ -158,10 +159,13 @@ def load(name: str, progress: Progress | None = None) -> pandas.DataFrame:
 
     Columns: `unique_id`, `ds` (no time zone; each loader says which clock), then the values,
     numbers as float, missing as NaN. Rows are sorted by series, then time, unless the loader says
-    otherwise.
+    otherwise. Raises DataError for a text.
     """
     require("pandas")
-    return find(name).loader(fetch(name, progress=progress))
+    loader = find(name).loader
+    if loader is None:
+        raise DataError(f"{name} is a text, not a table: give the file that fetch gives")
+    return loader(fetch(name, progress=progress))
 
 
 def cache_folder() -> Path:
@@ -300,5 +304,17 @@ _DATA_SETS = (
         url="https://raw.githubusercontent.com/numenta/NAB/"
         "ea702d75cc2258d9d7dd35ca8e5e2539d71f3140",
         has_manifest=True,
+    ),
+    DataSet(
+        name="tinyshakespeare",
+        title="A million characters of Shakespeare's plays",
+        licence="public domain",
+        origin="karpathy/char-rnn",
+        path="text_generation/tinyshakespeare/input.txt",
+        size=1_115_394,
+        sha256="86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
+        loader=None,
+        url="https://raw.githubusercontent.com/karpathy/char-rnn/"
+        "6f9487a6fe5b420b7ca9afb0d7c078e37c1d1b4e/data/tinyshakespeare/input.txt",
     ),
 )
