@@ -161,8 +161,8 @@ def page(rows: dict[str, Any]) -> str:
     return f"""\
 # Shakespeare, character by character
 
-tinyshakespeare is {some["characters"]:,} characters of plays. The first 90 % are learned. The first half
-of the rest is what the epoch and the settings were chosen on; the second half,
+tinyshakespeare is {some["characters"]:,} characters of plays. The first 90 % are learned. The
+first half of the rest is what the epoch and the settings were chosen on; the second half,
 {some["test_characters"]:,} characters, is the test, and is read once, from its first character to
 its last. "Both" is the whole of the last 10 %, half of which was chosen on.
 
