@@ -38,6 +38,7 @@ ONLY_IN = {
     "keras": ("grukit.nn.convert.keras_layers",),
     "onnx": ("grukit.nn.convert.onnx_reader", "grukit.nn.convert.onnx_writer"),
     "optuna": ("grukit.tasks.tuning",),
+    "sklearn": ("grukit.evaluation.linear_text", "grukit.tasks.classification"),
     "typer": ("grukit.cli", "grukit.training.progress"),
     "rich": ("grukit.cli", "grukit.training.progress"),
     "os.environ": ("grukit.core.env",),

@@ -8,7 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from grukit.core.errors import DataError, ParameterError
-from grukit.data.tokenizers import CharTokenizer, learn_tokenizer, tokenizer_from_json
+from grukit.data.tokenizers import (
+    CharTokenizer,
+    learn_tokenizer,
+    tokenizer_from_json,
+    words_of,
+)
 
 SPECIALS = ("<end>", "<unused>")
 LEARNED = ["the cat, the hat\n", "naïve 東京 🙂", "<end>"]
@@ -64,7 +69,44 @@ def test_frequent_pairs_become_one_token():
 
 
 def test_a_kind_that_is_none():
-    with pytest.raises(ParameterError, match="'byte', 'char', 'bpe', got 'word'"):
-        learn_tokenizer("word", [])
+    with pytest.raises(ParameterError, match="'byte', 'char', 'bpe', 'word', got 'line'"):
+        learn_tokenizer("line", [])
     with pytest.raises(ValueError, match="a tokenizer must be one of"):
-        tokenizer_from_json(json.dumps({"kind": "word", "specials": []}))
+        tokenizer_from_json(json.dumps({"kind": "line", "specials": []}))
+
+
+def test_words_that_come_twice_are_known():
+    texts = ["The cat sat.", "The CAT ran!", "a dog sat"]
+    tokenizer = learn_tokenizer("word", texts, specials=("<unknown>",))
+    assert tokenizer.words == ("cat", "sat", "the")
+    assert tokenizer.encode("the dog sat").tolist() == [3, 0, 2]
+    assert tokenizer.decode([3, 0, 2]) == "the <unknown> sat"
+    assert tokenizer.pieces("The dog's, sat") == ["the", "dog's", ",", "sat"]
+    assert len(tokenizer) == 4
+    again = tokenizer_from_json(tokenizer.to_json())
+    assert (again.words, again.specials) == (tokenizer.words, tokenizer.specials)
+    assert len(learn_tokenizer("word", texts, 3, ("<unknown>",))) == 3
+    with pytest.raises(DataError, match="the surrogate"):
+        tokenizer.encode("a\ud800")
+    with pytest.raises(DataError, match="the surrogate"):
+        learn_tokenizer("word", ["a\ud800"], specials=("<unknown>",))
+
+
+@given(text=st.text(max_size=60))
+@settings(max_examples=200, deadline=None)
+def test_words_leave_nothing_out_but_spaces(text):
+    words = words_of(text)
+    assert "".join(words) == "".join(text.lower().split())
+
+
+def test_words_of_many_scripts():
+    assert words_of("Don't, DON’T _x_ 3.5") == ["don't", ",", "don’t", "_x_", "3", ".", "5"]
+    assert words_of("हिन्दी में, été e\u0301te\u0301") == ["हिन्दी", "में", ",", "été", "e\u0301te\u0301"]
+    assert words_of("日本語 한국어 🙂👍") == ["日", "本", "語", "한국어", "🙂", "👍"]
+    assert [len(words_of(text * 1_000_000)) for text in ("x", "a'", "\u0301")] == [1, 2, 1_000_000]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_pieces_are_what_tokens_stand_for(kind):
+    text = "the hat"
+    assert "".join(KINDS[kind].pieces(text)) == text

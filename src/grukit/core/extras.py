@@ -17,6 +17,7 @@ _EXTRA_OF = {
     "plotly": "plots",
     "pyarrow": "parquet",
     "scipy": "forecast",
+    "sklearn": "text",
     "tensorboard": "tensorboard",
     "tokenizers": "text",
 }

@@ -36,6 +36,7 @@ def labelled(
         labels = [_cell(row, label, at) for at, row in enumerate(rows, 1)]
         return checked_texts(texts), labels
     texts = texts_of(data, text)
+    labels = labels if hasattr(labels, "shape") else list(labels)
     if len(texts) != len(labels):
         raise DataError(f"labels must be as many as texts ({len(texts):,}), got {len(labels):,}")
     return texts, labels

@@ -1,7 +1,8 @@
 """From text to tokens and back, exactly.
 
-Every tokenizer keeps any Unicode text as it is, also characters that it has not learned. Its first
-tokens are the special ones, such as the end of a text, which no text can contain.
+Every tokenizer but that of words keeps any Unicode text as it is, also characters that it has not
+learned. Its first tokens are the special ones, such as the end of a text, which no text can
+contain.
 
 >>> tokenizer = learn_tokenizer("char", ["hello"], specials=("<end>",))
 >>> tokens = tokenizer.encode("hell é")
@@ -12,6 +13,8 @@ tokens are the special ones, such as the end of a text, which no text can contai
 from __future__ import annotations
 
 import json
+import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Any, ClassVar
@@ -21,6 +24,12 @@ import numpy as np
 from grukit.core.errors import DataError, ParameterError, must_be
 from grukit.core.extras import require
 
+# Scripts written without spaces, whose signs say something alone; and signs that go with the one
+# before, which are no letters to `re`: accents, and vowels from Hebrew to Tibetan.
+_ALONE = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+_JOINED = "\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0900-\u0963\u0970-\u0fbc"
+_RUN = rf"[^\W{_ALONE}](?:[^\W{_ALONE}]|[{_JOINED}])*"
+_WORD = re.compile(rf"{_RUN}(?:['’]{_RUN})*|\S")
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 """What bytes that are no UTF-8 become."""
 
@@ -47,6 +56,10 @@ class Tokenizer:
     def decode(self, tokens: Iterable[int]) -> str:
         """The text; special tokens say nothing, and bytes that are no UTF-8 become U+FFFD."""
         raise NotImplementedError
+
+    def pieces(self, text: str) -> list[str]:
+        """What each token of a text stands for."""
+        return [self.decode([token]) for token in self.encode(text).tolist()]
 
     def special(self, name: str) -> int:
         """The token of a special name."""
@@ -184,17 +197,79 @@ class BpeTokenizer(Tokenizer):
         return {"tokenizer": json.loads(self.library.to_str())}
 
 
+class WordTokenizer(Tokenizer):
+    """The most frequent words, one token each, and one token for all others.
+
+    Unlike the rest it loses something: case, spaces, and the words that it does not know. That is
+    for models that judge texts.
+
+    words: those known. The special names must hold "<unknown>".
+    """
+
+    kind = "word"
+    UNKNOWN = "<unknown>"
+
+    def __init__(self, words: Sequence[str], specials: Sequence[str] = (UNKNOWN,)) -> None:
+        super().__init__(specials)
+        self.words = tuple(words)
+        self._unknown = self.special(self.UNKNOWN)
+        first = len(self.specials)
+        self._tokens = {word: at for at, word in enumerate(self.words, first)}
+
+    @classmethod
+    def learn(
+        cls, texts: Iterable[str], vocabulary: int, specials: Sequence[str] = (UNKNOWN,)
+    ) -> WordTokenizer:
+        """One of the most frequent words of `texts`, of those that come at least twice."""
+        counts: Counter[str] = Counter()
+        for text in texts:
+            counts.update(words_of(_checked(text)))
+        frequent = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+        known = [word for word, count in frequent if count > 1]
+        return cls(known[: vocabulary - len(specials)], specials)
+
+    def __len__(self) -> int:
+        return len(self.specials) + len(self.words)
+
+    def encode(self, text: str) -> np.ndarray:
+        found = [self._tokens.get(word, self._unknown) for word in words_of(_checked(text))]
+        return np.array(found, np.int64)
+
+    def decode(self, tokens: Iterable[int]) -> str:
+        first = len(self.specials)
+        return " ".join(self.words[t - first] if t >= first else self.specials[t] for t in tokens)
+
+    def pieces(self, text: str) -> list[str]:
+        return words_of(text)
+
+    def _config(self) -> dict[str, Any]:
+        return {"words": self.words}
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text in small letters, and each other sign apart.
+
+    >>> words_of("It's n't GOOD, 10 %!")
+    ["it's", "n't", 'good', ',', '10', '%', '!']
+    >>> words_of("हिन्दी 日本語")
+    ['हिन्दी', '日', '本', '語']
+    """
+    return _WORD.findall(text.lower())
+
+
 def learn_tokenizer(
     kind: str, texts: Iterable[str], vocabulary: int = 8000, specials: Sequence[str] = ()
 ) -> Tokenizer:
-    """A tokenizer for texts: "byte", "char", or "bpe" of at most `vocabulary` tokens."""
+    """A tokenizer for texts: "byte", "char", "bpe" or "word", at most `vocabulary` tokens."""
     if kind == "byte":
         return ByteTokenizer(specials)
     if kind == "char":
         return CharTokenizer.learn(texts, specials)
     if kind == "bpe":
         return BpeTokenizer.learn(texts, vocabulary, specials)
-    raise ParameterError(must_be("tokenizer", "one of 'byte', 'char', 'bpe'", kind))
+    if kind == "word":
+        return WordTokenizer.learn(texts, vocabulary, specials)
+    raise ParameterError(must_be("tokenizer", "one of 'byte', 'char', 'bpe', 'word'", kind))
 
 
 def tokenizer_from_json(text: str) -> Tokenizer:
@@ -208,7 +283,9 @@ def tokenizer_from_json(text: str) -> Tokenizer:
     if kind == "bpe":
         library = require("tokenizers").Tokenizer.from_str(json.dumps(config["tokenizer"]))
         return BpeTokenizer(library, specials)
-    raise ValueError(must_be("a tokenizer", "one of 'byte', 'char', 'bpe'", kind))
+    if kind == "word":
+        return WordTokenizer(tuple(map(str, config["words"])), specials)
+    raise ValueError(must_be("a tokenizer", "one of 'byte', 'char', 'bpe', 'word'", kind))
 
 
 def _points(text: str) -> np.ndarray:
