@@ -36,6 +36,8 @@ def test_a_prompt_is_gone_on_from(grukit, writer):
     assert grukit(*command, "--stream").out == outcome.out
     rows = grukit(*command, "--samples", 2, "--json").out.splitlines()
     first, second = map(json.loads, rows)
+    other = grukit(*command[:-1], 4, "--json").out
+    assert json.loads(other) == second
     assert first["prompt"] + first["text"] + "\n" == outcome.out
     assert first["text"] != second["text"]
 

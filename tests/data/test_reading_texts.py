@@ -3,6 +3,8 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -128,3 +130,21 @@ def test_bytes_that_are_no_text(tmp_path, monkeypatch):
     path.write_bytes(b"a" * 20 + b"\xc3")
     with pytest.raises(DataError, match=r"must be UTF-8, got 0xc3 at byte 20"):
         read(path)
+
+
+def test_two_who_read_the_same_text_do_not_mix(files, monkeypatch):
+    tokenizer = learn_tokenizer("byte", [], specials=("<end>",))
+    small = token_row(files, tokenizer, 0)
+    monkeypatch.setattr(token_rows, "IN_MEMORY_BYTES", 10)
+    rows = []
+
+    def read():
+        rows.append(token_row(files, tokenizer, 0, lambda *_: time.sleep(0.002)))
+
+    readers = [threading.Thread(target=read) for _ in range(3)]
+    for reader in readers:
+        reader.start()
+    for reader in readers:
+        reader.join()
+    assert len(rows) == 3
+    assert all(np.array_equal(row, small) for row in rows)

@@ -8,6 +8,19 @@ from grukit.data.tokenizers import learn_tokenizer
 from grukit.decoding.text_stream import TextStream
 
 BYTES, CHARACTERS = learn_tokenizer("byte", []), learn_tokenizer("char", ["ab"])
+PAIRS = learn_tokenizer("bpe", ["ab"], 258)
+_PLAIN = [*range(33, 127), *range(161, 173), *range(174, 256)]
+_REST = [byte for byte in range(256) if byte not in _PLAIN]
+
+
+def byte_pair(byte: int) -> int:
+    """The token of a byte, by the table of Radford et al. 2019."""
+    name = chr(byte if byte in _PLAIN else 256 + _REST.index(byte))
+    return PAIRS.library.token_to_id(name)
+
+
+OF_BYTE = {"byte": lambda byte: [byte], "char": lambda byte: divmod(byte, 16)}
+OF_BYTE["bpe"] = lambda byte: [byte_pair(byte)]
 
 
 def pieces(text: str, tokenizer=BYTES, stop=()) -> tuple[list[str], TextStream]:
@@ -33,7 +46,24 @@ def test_half_a_character_waits_for_the_rest():
     stream = TextStream(BYTES)
     assert stream.add(0xC3) == ""
     assert stream.finish() == "\ufffd"
-    assert [stream.add(0xFF) for _ in range(8)] == [""] * 7 + ["\ufffd" * 8]
+    assert [stream.add(0xFF) for _ in range(9)] == [""] * 7 + ["\ufffd"] * 2
+
+
+@pytest.mark.parametrize("tokenizer", [BYTES, CHARACTERS, PAIRS], ids=["byte", "char", "bpe"])
+@given(
+    st.lists(st.sampled_from(["é", "\ufffd", "🙂", b"\xff", b"\xe2\x82", b"\xf0\x9f"]), max_size=20)
+)
+@settings(max_examples=300, deadline=None)
+def test_broken_characters_come_as_they_would_all_at_once(tokenizer, parts):
+    tokens = []
+    for part in parts:
+        for byte in part if isinstance(part, bytes) else part.encode():
+            tokens += OF_BYTE[tokenizer.kind](byte)
+    stream = TextStream(tokenizer)
+    found = [stream.add(token) for token in tokens]
+    assert "".join([*found, stream.finish()]) == tokenizer.decode(tokens)
+    together = TextStream(tokenizer)
+    assert together.add(*tokens) + together.finish() == tokenizer.decode(tokens)
 
 
 def test_what_may_be_a_stop_string_waits():

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from grukit import FitConfig, TextGenerator
+from grukit.core import clib
 from grukit.core.errors import DataError, ModelFolderError, ParameterError
 from grukit.decoding.sampling import Sampling
 
@@ -51,6 +52,30 @@ def test_pieces_of_a_stream_are_the_text(alphabet):
     assert other.text != "".join(pieces)
 
 
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+def test_texts_side_by_side_are_those_of_their_seeds(cell):
+    model = small(cell=cell).fit(["the cat sat.", "on the mat."] * 60)
+    options = {"length": 40, "stop": "mat", "sampling": Sampling(temperature=1.5)}
+    together = model.generate_many("the", 7, seed=3, **options)
+    assert together == [model.generate("the", seed=seed, **options) for seed in range(3, 10)]
+    assert len({written.ended for written in together}) > 1
+    assert model.generate_many("the", 2, length=0) == [model.generate("the", length=0)] * 2
+    with pytest.raises(ParameterError, match="count must be an integer of at least 1"):
+        model.generate_many("the", 0)
+
+
+def test_a_long_prompt_is_read_in_parts(alphabet, monkeypatch):
+    prompt, options = ALPHABET * 4, {"length": 30, "sampling": GREEDY}
+    whole = alphabet.generate(prompt, **options)
+    monkeypatch.setattr("grukit.nn.language_model._READ_AT_ONCE", 7)
+    assert alphabet.generate(prompt, **options).text == whole.text
+
+
+def test_an_iterator_of_documents_is_read_as_a_list():
+    documents = ["the cat sat", "on the mat"] * 20
+    assert small().fit(iter(documents)).score("the") == small().fit(documents).score("the")
+
+
 def test_stop_strings_end_the_text(alphabet):
     written = alphabet.generate("abc", stop="mn", sampling=GREEDY)
     assert (written.text, written.ended) == ("defghijkl", "stop")
@@ -77,14 +102,15 @@ def test_a_step_at_a_time_is_the_whole_text(cell, tokenizer):
     assert score.bits_per_byte == pytest.approx(score.nats / math.log(2) / 14)
     by_token = model.surprise(text)
     assert sum(own for _, own in by_token) == pytest.approx(score.nats)
-    if tokenizer == "char":
-        assert "".join(token for token, _ in by_token) == text
+    assert "".join(token for token, _ in by_token) == text
+    assert tokenizer == "bpe" or "ï" in dict(by_token)
+    assert model.surprise("") == []
 
 
 def test_what_is_scored_does_not_depend_on_how_it_is_cut(alphabet, monkeypatch):
     text = ALPHABET * 10
     whole = alphabet.score(text)
-    monkeypatch.setattr("grukit.tasks.generation._SCORED_AT_ONCE", 7)
+    monkeypatch.setattr("grukit.tasks.generation_scores._LOGITS_AT_ONCE", 7 * 40)
     assert alphabet.score(text).nats == pytest.approx(whole.nats, rel=1e-5)
 
 
@@ -128,23 +154,32 @@ def test_saved_and_loaded_whole(alphabet, tmp_path):
         TextGenerator.load(tmp_path / "model")
 
 
-def test_the_same_seed_gives_the_same_text_on_any_number_of_threads():
+@pytest.mark.needs_core
+def test_the_same_seed_gives_the_same_text_on_one_and_on_two_threads(monkeypatch):
+    ran, forward = set(), clib.forward
+
+    def watched(calls, count=1):
+        ran.add(clib.threads(calls, count))
+        forward(calls, count)
+
+    monkeypatch.setattr(clib, "forward", watched)
     threads, texts = torch.get_num_threads(), []
     try:
         for count in (1, 2):
             torch.set_num_threads(count)
-            model = small(hidden_size=96, dropout=0.3).fit("the cat sat on the mat. " * 40)
-            texts.append(model.generate(length=200, seed=5).text)
+            model = small(hidden_size=512, dropout=0.3).fit("the cat sat on the mat. " * 20)
+            texts.append(model.generate(length=3000, seed=5))
+            assert ran == set(range(1, count + 1))
     finally:
         torch.set_num_threads(threads)
     assert texts[0] == texts[1]
-    assert (
-        small(hidden_size=96, seed=1)
-        .fit("the cat sat on the mat. " * 40)
-        .generate(length=200, seed=5)
-        .text
-        != texts[0]
-    )
+    assert len(texts[0].text) > 1000
+
+
+def test_other_seeds_give_other_models_and_texts():
+    models = [small(seed=seed).fit("the cat sat on the mat. " * 20) for seed in (0, 1)]
+    texts = {model.generate(length=50, seed=seed).text for model in models for seed in (0, 1)}
+    assert len(texts) == 4
 
 
 def test_an_interrupted_training_goes_on(tmp_path):

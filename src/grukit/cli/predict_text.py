@@ -45,17 +45,15 @@ def write(
     """What the model writes after each prompt; as JSON one object in a line."""
     if stream and (json or samples > 1):
         raise typer.BadParameter("--stream writes one text as it comes: no --json, no --samples")
-    seed = options.pop("seed")
     for prompt in prompts:
         if stream:
             typer.echo(prompt, nl=False)
-            for piece in model.stream(prompt, seed=seed, **options):
+            for piece in model.stream(prompt, **options):
                 typer.echo(piece, nl=False)
                 sys.stdout.flush()
             typer.echo()
             continue
-        for sample in range(samples):
-            written = model.generate(prompt, seed=seed + sample, **options)
+        for written in model.generate_many(prompt, samples, **options):
             show(_json(written.to_dict()) if json else str(written))
 
 

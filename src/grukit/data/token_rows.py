@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import json
 import os
@@ -82,10 +84,21 @@ def _mapped(
     kind = _smallest(tokenizer)
     if not row.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        _write(paths, sizes, tokenizer, border, kind, partial, state, progress)
-        os.replace(partial, row)
-        state.unlink()
+        with _held(folder / f"{name}.lock"):
+            if not row.exists():
+                _write(paths, sizes, tokenizer, border, kind, partial, state, progress)
+                os.replace(partial, row)
+                state.unlink()
     return np.memmap(row, kind, "r")
+
+
+@contextlib.contextmanager
+def _held(path: Path) -> Iterator[None]:
+    """Let one process after the other read the same text; the end of one ends its hold."""
+    with path.open("w") as lock:
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _write(

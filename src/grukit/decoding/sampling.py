@@ -81,13 +81,10 @@ class Sampling:
         return chances
 
     def _penalized(self, logits: np.ndarray, past: Past) -> np.ndarray:
-        seen = np.fromiter(past.seen, np.int64, len(past.seen))
-        if self.repetition_penalty != 1.0:
-            own = logits[seen]
-            logits[seen] = np.where(
-                own > 0, own / self.repetition_penalty, own * self.repetition_penalty
-            )
-        logits[seen] -= self.presence_penalty
+        if self.repetition_penalty != 1.0 or self.presence_penalty:
+            seen = np.fromiter(past.seen, np.int64, len(past.seen))
+            own, factor = logits[seen], self.repetition_penalty
+            logits[seen] = np.where(own > 0, own / factor, own * factor) - self.presence_penalty
         if self.no_repeat_ngram is not None:
             repeated = past.followers(self.no_repeat_ngram)
             if len(repeated) < len(logits):

@@ -25,13 +25,16 @@ class TextStream:
         self._tokens: list[int] = []
         self._held = ""
 
-    def add(self, token: int) -> str:
+    def add(self, *tokens: int) -> str:
         """The text that is certain now."""
-        self._tokens.append(token)
+        self._tokens += tokens
         text = self._tokenizer.decode(self._tokens)
-        if text.endswith(REPLACEMENT) and len(self._tokens) < _LONGEST_CHARACTER:
+        if not text.endswith(REPLACEMENT):
+            self._tokens = []
+        elif len(self._tokens) < _LONGEST_CHARACTER:
             return ""
-        self._tokens = []
+        else:
+            text = self._first_whole(text)
         return self._past_stops(text)
 
     def finish(self) -> str:
@@ -42,6 +45,18 @@ class TextStream:
         self._tokens = []
         if not self.stopped:
             text, self._held = text + self._held, ""
+        return text
+
+    def _first_whole(self, text: str) -> str:
+        """Where the end may be half a character: what comes before it."""
+        for count in range(len(self._tokens) - _LONGEST_CHARACTER + 1, len(self._tokens)):
+            first = self._tokenizer.decode(self._tokens[:count])
+            rest = self._tokenizer.decode(self._tokens[count:])
+            # Inside of a character the cut would make two of it.
+            if first + rest == text:
+                self._tokens = self._tokens[count:]
+                return first
+        self._tokens = []
         return text
 
     def _past_stops(self, text: str) -> str:

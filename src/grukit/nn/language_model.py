@@ -6,10 +6,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import embedding, linear
+from torch.nn.functional import cross_entropy, embedding, linear
 
 from grukit.nn.encoder_decoder import ENCODERS
 from grukit.nn.masks import drop_mask
+
+# So many tokens of a long prompt are read at a time, which bounds the memory.
+_READ_AT_ONCE = 4096
 
 
 class LanguageModel(nn.Module):
@@ -64,21 +67,49 @@ class LanguageModel(nn.Module):
 
         resets: bool [B, T], the steps before which a new text begins.
         """
-        weight = self.embedding
-        if self.training and self.embedding_dropout:
-            weight = weight * drop_mask(weight, (len(weight), 1), self.embedding_dropout)
-        # Time goes first inside, as in the layers, so that nothing is copied into another order.
-        inputs = embedding(tokens.t(), weight)
-        output, state = self.recurrent(inputs, state, resets=None if resets is None else resets.t())
-        if self.training and self.dropout:
-            output = output * drop_mask(output, (1, *output.shape[1:]), self.dropout)
-        return self._logits(output).transpose(0, 1), state
+        features, state = self._features(tokens, state, resets)
+        return self._logits(features).transpose(0, 1), state
+
+    def surprise(
+        self, tokens: Tensor, targets: Tensor, state: Any = None, resets: Tensor | None = None
+    ) -> tuple[Tensor, Any]:
+        """-log of the chance of each target, in nats: [B, T], and the state after the last.
+
+        targets: int64 [B, T], the tokens that follow; where it is -1 the surprise is 0.
+        """
+        features, state = self._features(tokens, state, resets)
+        targets = targets.t()
+        logits = self._logits(features).flatten(0, 1).float()
+        nats = cross_entropy(logits, targets.flatten(), ignore_index=-1, reduction="none")
+        return nats.view(targets.shape).t(), state
+
+    @torch.no_grad()
+    def read(self, tokens: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+        """int64 [B, T] to logits [B, V] of what follows, and the state, as in eval mode."""
+        for part in tokens.split(_READ_AT_ONCE, dim=1):
+            output, state = self.recurrent(embedding(part.t(), self.embedding), state)
+        return self._logits(output[-1]), state
 
     @torch.no_grad()
     def step(self, tokens: Tensor, state: Any = None) -> tuple[Tensor, Any]:
-        """int64 [B] to logits [B, V], one step of a stream, as in eval mode."""
+        """int64 [B] to logits [B, V], one step of a stream, as in eval mode.
+
+        A row does not depend on the others, not in its last bit.
+        """
         output, state = self.recurrent.step(self.embedding[tokens], state)
-        return self._logits(output), state
+        # A product of several rows may sum in another order than that of one.
+        return torch.cat([self._logits(row) for row in output.split(1)]), state
+
+    def _features(self, tokens: Tensor, state: Any, resets: Tensor | None) -> tuple[Tensor, Any]:
+        """Time first, as in the layers, so that nothing is copied into another order."""
+        weight = self.embedding
+        if self.training and self.embedding_dropout:
+            weight = weight * drop_mask(weight, (len(weight), 1), self.embedding_dropout)
+        resets = None if resets is None else resets.t()
+        output, state = self.recurrent(embedding(tokens.t(), weight), state, resets=resets)
+        if self.training and self.dropout:
+            output = output * drop_mask(output, (1, *output.shape[1:]), self.dropout)
+        return output, state
 
     def _logits(self, output: Tensor) -> Tensor:
         if self.narrowed is not None:

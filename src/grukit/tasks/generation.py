@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -11,7 +11,6 @@ import numpy as np
 import safetensors.torch
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy, log_softmax
 
 from grukit.core.errors import DataError, Interrupted, ParameterError, must_be
 from grukit.core.model_folder import write_model_folder
@@ -21,21 +20,20 @@ from grukit.data.texts import documents
 from grukit.data.token_rows import counts_of, fingerprint, token_row
 from grukit.data.tokenizers import Tokenizer, learn_tokenizer, tokenizer_from_json
 from grukit.decoding.sampling import Sampling
-from grukit.decoding.writer import Writer
-from grukit.evaluation.ngrams import ngram_surprise
+from grukit.decoding.text_stream import TextStream
+from grukit.decoding.writer import Writer, write
 from grukit.nn.language_model import LanguageModel
 from grukit.results.generation import Generation, TextEvaluation, TextScore
-from grukit.results.scores import Score
 from grukit.tasks.base import Estimator, settings_of
+from grukit.tasks.generation_scores import beside_ngrams, surprises, text_score
 from grukit.tasks.text_cards import generator_card
 from grukit.training.fit import EpochRecord, FitConfig, LossSum, fit
+from grukit.training.progress import Stages
 
 END = "<end>"
 TRAINING = FitConfig(epochs=20, batch_size=64, learning_rate=2e-3, patience=3)
-# So many tokens at a time are scored, which bounds the memory.
-_SCORED_AT_ONCE = 4096
-# The end of a text is judged by so many tokens, beside n-grams that have counted so many.
-_MOST_JUDGED, _MOST_COUNTED = 200_000, 5_000_000
+# The end of a text is judged by so many tokens at most.
+_MOST_JUDGED = 200_000
 _RULES = {
     "tokenizer": one_of("char", "byte", "bpe"),
     "vocabulary": integer(at_least=258),
@@ -130,16 +128,16 @@ class TextGenerator(Estimator):
         check(vars(self), _RULES)
         if isinstance(validation, (int, float)):
             check({"validation": validation}, {"validation": number(above=0, below=1)})
-        tokenizer = learn_tokenizer(
-            self.tokenizer,
-            (piece for document in documents(text) for piece in document),
-            self.vocabulary,
-            specials=(END,),
-        )
-        learned, judged = self._rows(text, validation, tokenizer)
+        if isinstance(text, Iterator):  # it is read more than once
+            text = list(text)
+        training = self.training or TRAINING
+        with Stages(training.progress) as stage:
+            stage("learning the tokenizer")
+            pieces = (piece for document in documents(text) for piece in document)
+            tokenizer = learn_tokenizer(self.tokenizer, pieces, self.vocabulary, specials=(END,))
+            learned, judged = self._rows(text, validation, tokenizer, stage)
         counts = counts_of(learned, len(tokenizer))
         network = self._new_network(len(tokenizer), counts)
-        training = self.training or TRAINING
 
         def chunks(row: np.ndarray) -> Chunks:
             return Chunks(row, training.batch_size, self.length, tokenizer.special(END))
@@ -186,9 +184,31 @@ class TextGenerator(Estimator):
 
         length: how many tokens at most. stop: texts that end it, and are left out.
         """
-        writer = self._writer(prompt, length, stop, seed, sampling)
-        text = "".join(writer)
-        return Generation(prompt, text, writer.tokens, writer.nats, writer.ended)
+        return self.generate_many(
+            prompt, 1, length=length, stop=stop, seed=seed, sampling=sampling
+        )[0]
+
+    def generate_many(
+        self,
+        prompt: str = "",
+        count: int = 4,
+        *,
+        length: int = 500,
+        stop: str | Sequence[str] = (),
+        seed: int = 0,
+        sampling: Sampling | None = None,
+    ) -> list[Generation]:
+        """Several texts side by side: what `generate` gives for the seeds seed, seed + 1, ..."""
+        check({"count": count}, {"count": integer(at_least=1)})
+        read, writers = self._writers(prompt, count, length, stop, seed, sampling)
+        texts: list[list[str]] = [[] for _ in writers]
+        for pieces in write(self.network_, read, writers):
+            for text, piece in zip(texts, pieces, strict=True):
+                text.append(piece)
+        return [
+            Generation(prompt, "".join(text), writer.tokens, writer.nats, writer.ended or "length")
+            for text, writer in zip(texts, writers, strict=True)
+        ]
 
     def stream(
         self,
@@ -200,23 +220,29 @@ class TextGenerator(Estimator):
         sampling: Sampling | None = None,
     ) -> Iterator[str]:
         """The text of `generate`, piece by piece as it comes."""
-        return iter(self._writer(prompt, length, stop, seed, sampling))
+        read, writers = self._writers(prompt, 1, length, stop, seed, sampling)
+        return (piece for (piece,) in write(self.network_, read, writers) if piece)
 
     def score(self, text: Any) -> TextScore:
         """How well the model foretells a text, given as for `fit`; its end is not counted."""
         self._check_fitted()
         return self._score_row(self._row(text, self.tokenizer_)[:-1])
 
-    @torch.no_grad()
     def surprise(self, text: str) -> list[tuple[str, float]]:
-        """Each token of a text, and -log of the chance that the model gave it, in nats."""
+        """The tokens of a text, and -log of the chance that the model gave each, in nats.
+
+        Tokens that are parts of one character come together, so that the pieces are the text.
+        """
         self._check_fitted()
-        tokens = self.tokenizer_.encode(text)
-        surprise, _ = self._surprise(np.concatenate([[self.tokenizer_.special(END)], tokens]), None)
-        return [
-            (self.tokenizer_.decode([token]), nats)
-            for token, nats in zip(tokens.tolist(), surprise.tolist(), strict=True)
-        ]
+        stream, found, total = TextStream(self.tokenizer_), [], 0.0
+        row = self._row(text, self.tokenizer_)[:-1]
+        for tokens, parts in surprises(self.network_, row, self._end):
+            for token, nats in zip(tokens.tolist(), parts.tolist(), strict=True):
+                total += nats
+                if piece := stream.add(token):
+                    found.append((piece, total))
+                    total = 0.0
+        return found
 
     def evaluate(self, text: Any, training: Any = None) -> TextEvaluation:
         """The model beside n-grams, on a text that it has not learned.
@@ -270,81 +296,65 @@ class TextGenerator(Estimator):
         counts: np.ndarray,
         history: tuple[EpochRecord, ...],
     ) -> None:
-        self.network_, self.tokenizer_ = network.eval(), tokenizer
+        self.network_, self.tokenizer_ = network.cpu().eval(), tokenizer
         self.counts_, self.history_, self.validation_ = counts, history, None
+
+    @property
+    def _end(self) -> int:
+        return self.tokenizer_.special(END)
+
+    def _score_row(self, row: np.ndarray) -> TextScore:
+        return text_score(self.network_, self.tokenizer_, row, self._end)
 
     def _beside(
         self, own: TextScore, judged: np.ndarray, learned: np.ndarray | None
     ) -> TextEvaluation:
-        """A score beside those of n-grams on the same tokens."""
-        vocabulary = len(self.tokenizer_)
-        chances = (self.counts_ + 1) / (self.counts_.sum() + vocabulary)
-        counted = judged != self.tokenizer_.special(END)
-        rivals = {"1-gram": -np.log(chances[judged])}
-        if learned is not None:
-            learned = learned[-_MOST_COUNTED:]
-            rivals["5-gram"] = ngram_surprise(learned, judged, 5, vocabulary)
-        scores = [Score(f"grukit {self.cell.upper()}", own.metrics())]
-        scores += [
-            Score(name, replace(own, nats=float(nats[counted].sum())).metrics())
-            for name, nats in rivals.items()
-        ]
-        return TextEvaluation(tuple(scores), own.characters)
+        name = f"grukit {self.cell.upper()}"
+        scores = beside_ngrams(name, own, judged, learned, self.counts_, self._end)
+        return TextEvaluation(scores, own.characters)
 
-    @torch.no_grad()
-    def _score_row(self, row: np.ndarray) -> TextScore:
-        """The score of all tokens of a row but the first, and those that begin a document."""
-        end, nats, state = self.tokenizer_.special(END), 0.0, None
-        for start in range(0, len(row) - 1, _SCORED_AT_ONCE):
-            part = row[start : start + _SCORED_AT_ONCE + 1].astype(np.int64)
-            surprise, state = self._surprise(part, state)
-            nats += float(surprise[part[1:] != end].sum())
-        return self._measured(nats, row[1:])
-
-    def _writer(
+    def _writers(
         self,
         prompt: str,
+        count: int,
         length: int,
         stop: str | Sequence[str],
         seed: int,
         sampling: Sampling | None,
-    ) -> Writer:
+    ) -> tuple[list[int], list[Writer]]:
+        """The tokens to read first, and who goes on from them."""
         self._check_fitted()
         check({"length": length, "seed": seed}, dict.fromkeys(("length", "seed"), integer(0)))
         stop = (stop,) if isinstance(stop, str) else tuple(stop)
         if "" in stop:
             raise ParameterError(must_be("stop", "texts that are not empty", stop))
-        end = self.tokenizer_.special(END)
-        rules = sampling or Sampling()
-        return Writer(self.network_, self.tokenizer_, end, prompt, rules, length, stop, seed)
+        tokens, rules = self.tokenizer_.encode(prompt).tolist(), sampling or Sampling()
+        writers = [
+            Writer(self.tokenizer_, self._end, tokens, rules, length, stop, seed + sample)
+            for sample in range(count)
+        ]
+        return [self._end, *tokens], writers
 
-    def _surprise(self, tokens: np.ndarray, state: Any) -> tuple[np.ndarray, Any]:
-        """-log of the chance of each token but the first, and the state before the last one."""
-        read = torch.from_numpy(tokens[None, :-1])
-        resets = read == self.tokenizer_.special(END)
-        logits, state = self.network_(read, state, resets if resets.any() else None)
-        chances = log_softmax(logits[0].double(), -1)
-        return -chances.gather(1, torch.from_numpy(tokens[1:, None]))[:, 0].numpy(), state
+    def _row(
+        self, text: Any, tokenizer: Tokenizer, stage: Callable[[str], None] | None = None
+    ) -> np.ndarray:
+        def progress(done: int, total: int) -> None:
+            if stage is not None:
+                stage(f"reading the text: {done:,} of {total:,} bytes")
 
-    def _measured(self, nats: float, tokens: np.ndarray) -> TextScore:
-        text = self.tokenizer_.decode(tokens.tolist())
-        count = int((tokens != self.tokenizer_.special(END)).sum())
-        return TextScore(nats, count, len(text), len(text.encode()))
-
-    def _row(self, text: Any, tokenizer: Tokenizer) -> np.ndarray:
-        return token_row(text, tokenizer, tokenizer.special(END))
+        return token_row(text, tokenizer, tokenizer.special(END), progress)
 
     def _rows(
-        self, text: Any, validation: Any, tokenizer: Tokenizer
+        self, text: Any, validation: Any, tokenizer: Tokenizer, stage: Callable[[str], None]
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """The tokens to learn, and those to validate on, after one that is known."""
-        row = self._row(text, tokenizer)
+        row = self._row(text, tokenizer, stage)
         judged, held_out = None, 0
         if isinstance(validation, (int, float)):
             held_out = max(1, round(validation * (len(row) - 1)))
             judged = row[len(row) - held_out - 1 :]
         elif validation is not None:
-            judged = self._row(validation, tokenizer)
+            judged = self._row(validation, tokenizer, stage)
         learned = row[: len(row) - held_out]
         if len(learned) < 2 or len(row) < 3:
             wanted = "long enough to train on, and to validate"
@@ -373,7 +383,5 @@ class TextGenerator(Estimator):
 
 
 def _loss(model: LanguageModel, chunk: Chunk, state: Any) -> LossSum:
-    logits, state = model(chunk.tokens, state, chunk.resets)
-    logits, targets = logits.transpose(0, 1).flatten(0, 1), chunk.targets.t().flatten()
-    total = cross_entropy(logits.float(), targets, ignore_index=IGNORED, reduction="sum")
-    return LossSum(total, (targets != IGNORED).sum(), state)
+    nats, state = model.surprise(chunk.tokens, chunk.targets, state, chunk.resets)
+    return LossSum(nats.sum(), (chunk.targets != IGNORED).sum(), state)
