@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from grukit import nn as nn
     from grukit.tasks.anomaly import AnomalyDetector as AnomalyDetector
+    from grukit.tasks.classification import TextClassifier as TextClassifier
     from grukit.tasks.forecasting import Forecaster as Forecaster
     from grukit.tasks.generation import TextGenerator as TextGenerator
     from grukit.training.fit import FitConfig as FitConfig
@@ -22,10 +23,19 @@ _HOME = {
     "AnomalyDetector": "grukit.tasks.anomaly",
     "FitConfig": "grukit.training.fit",
     "Forecaster": "grukit.tasks.forecasting",
+    "TextClassifier": "grukit.tasks.classification",
     "TextGenerator": "grukit.tasks.generation",
 }
 
-__all__ = ["AnomalyDetector", "FitConfig", "Forecaster", "TextGenerator", "__version__", "nn"]
+__all__ = [
+    "AnomalyDetector",
+    "FitConfig",
+    "Forecaster",
+    "TextClassifier",
+    "TextGenerator",
+    "__version__",
+    "nn",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -28,7 +28,7 @@ def test_it_is_that_of_scikit_learn(targets):
     vectorizer = TfidfVectorizer(analyzer=grams, sublinear_tf=True)
     theirs = make_pipeline(vectorizer, LogisticRegression(C=3.0, max_iter=1000))
     theirs.fit(TEXTS[:200], targets[:200])
-    own = LinearText.fit(TEXTS[:200], targets[:200]).probabilities(TEXTS[200:])
+    own = LinearText.fit(TEXTS[:200], targets[:200], np.ones(3)).probabilities(TEXTS[200:])
     # Where two features fall into one place, a few texts differ.
     differences = np.abs(own - theirs.predict_proba(TEXTS[200:]))
     assert np.median(differences) < 1e-6
@@ -37,17 +37,17 @@ def test_it_is_that_of_scikit_learn(targets):
 
 def test_several_classes():
     targets = np.stack([BINARY, THREE > 0, np.zeros(300), np.ones(300)], axis=1)
-    own = LinearText.fit(TEXTS, targets).probabilities(TEXTS)
+    own = LinearText.fit(TEXTS, targets, np.ones(4)).probabilities(TEXTS)
     assert ((own > 0.5) == targets).mean(axis=0).min() > 0.9
     assert own[:, 2].max() < 1e-9
     assert own[:, 3].min() > 1 - 1e-9
-    alone = LinearText.fit(TEXTS, BINARY).probabilities(TEXTS)[:, 1]
+    alone = LinearText.fit(TEXTS, BINARY, np.ones(2)).probabilities(TEXTS)[:, 1]
     assert np.allclose(own[:, 0], alone, atol=1e-6)
 
 
 def test_weights_and_texts_without_words():
-    model = LinearText.fit(TEXTS, BINARY)
-    heavy = LinearText.fit(TEXTS, BINARY, np.where(BINARY == 1, 9.0, 1.0))
+    model = LinearText.fit(TEXTS, BINARY, np.ones(2))
+    heavy = LinearText.fit(TEXTS, BINARY, np.array([1.0, 9.0]))
     empty = model.probabilities(["", "日本"])
     assert np.isfinite(empty).all()
     assert heavy.probabilities(TEXTS)[:, 1].mean() > model.probabilities(TEXTS)[:, 1].mean()

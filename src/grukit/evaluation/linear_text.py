@@ -34,13 +34,13 @@ class LinearText:
     multilabel: bool
 
     @classmethod
-    def fit(
-        cls, texts: Sequence[str], targets: np.ndarray, weights: np.ndarray | None = None
-    ) -> LinearText:
+    def fit(cls, texts: Sequence[str], targets: np.ndarray, weights: np.ndarray) -> LinearText:
         """Learn from texts.
 
-        targets: int64 [N], or 0 and 1 [N, C]. weights: float64 [N], of texts. MissingExtra without
-        scikit-learn.
+        targets: int64 [N], or 0 and 1 [N, C].
+        weights: float32 [C], how much the texts of each class count.
+
+        Raises MissingExtra without scikit-learn.
         """
         counts = _counts(texts)
         frequency = np.asarray((counts > 0).sum(axis=0)).ravel()
@@ -48,8 +48,12 @@ class LinearText:
         idf = np.log((1 + len(texts)) / (1 + frequency[places])) + 1
         features = _weighted(counts, places, idf)
         several = targets.ndim == 2
-        columns = targets.T if several else [targets]
-        parts = [_regression(features, column, weights) for column in columns]
+        if several:
+            columns = zip(targets.T, weights, strict=True)
+            pairs = [(column, np.where(column > 0, own, 1.0)) for column, own in columns]
+        else:
+            pairs = [(targets, weights[targets])]
+        parts = [_regression(features, *pair) for pair in pairs]
         return cls(
             places,
             idf.astype(np.float32),
@@ -57,6 +61,10 @@ class LinearText:
             np.concatenate([own for _, own in parts]).astype(np.float32),
             several,
         )
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All arrays by name."""
+        return {name: own for name, own in vars(self).items() if name != "multilabel"}
 
     def probabilities(self, texts: Sequence[str]) -> np.ndarray:
         """The chance of each class, float64 [N, C]."""
@@ -68,7 +76,7 @@ class LinearText:
 
 
 def _regression(
-    features: Any, targets: np.ndarray, weights: np.ndarray | None
+    features: Any, targets: np.ndarray, weights: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     seen = np.unique(targets)
     if len(seen) < 2:  # a class that all texts have, or none

@@ -38,7 +38,9 @@ class RecurrentClassifier(nn.Module):
     ) -> None:
         super().__init__()
         self.dropout, self.word_dropout = dropout, word_dropout
-        self.embedding = nn.Parameter(torch.randn(vocabulary, embedding_size) / embedding_size**0.5)
+        self.embedding = nn.Parameter(
+            0.3 * torch.randn(vocabulary, embedding_size) / embedding_size**0.5
+        )
         self.recurrent = ENCODERS[cell](
             embedding_size,
             hidden_size,

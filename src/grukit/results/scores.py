@@ -104,6 +104,8 @@ _HEADINGS = {
     "nats_per_character": "nats/character",
     "bits_per_byte": "bits/byte",
     "perplexity": "perplexity",
+    "accuracy": "accuracy",
+    "macro_f1": "macro F1",
     "pinball": "pinball",
     "brier": "Brier",
     "log_loss": "log loss",
@@ -115,7 +117,7 @@ _HEADINGS = {
     "delay": "delay",
     "false_alarms": "false",
 }
-_FROM_0_TO_1 = ("vus_pr", "pr_auc", "roc_auc", "precision", "recall", "f1")
+_FROM_0_TO_1 = ("accuracy", "macro_f1", "vus_pr", "pr_auc", "roc_auc", "precision", "recall", "f1")
 _HIGHER_IS_BETTER = ("nab", *_FROM_0_TO_1)
 _WITH_ONE_DECIMAL = ("nab", "delay", "false_alarms")
 

@@ -14,12 +14,19 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
-from grukit.core.errors import ModelFolderError, NotFittedError, must_be
+from grukit.core.errors import (
+    ModelFolderError,
+    NotFittedError,
+    ParameterError,
+    did_you_mean,
+    must_be,
+)
 from grukit.core.model_folder import read_model_folder
 from grukit.training.fit import FitConfig
 
 _TASKS = {
     "anomaly": ("grukit.tasks.anomaly", "AnomalyDetector"),
+    "classification": ("grukit.tasks.classification", "TextClassifier"),
     "forecast": ("grukit.tasks.forecasting", "Forecaster"),
     "generation": ("grukit.tasks.generation", "TextGenerator"),
 }
@@ -37,6 +44,19 @@ class Estimator:
         """The constructor's arguments, as they were given."""
         names = inspect.signature(type(self)).parameters
         return {name: getattr(self, name) for name in names}
+
+    def set_params(self, **parameters: Any) -> Self:
+        """Change arguments of the constructor, and return self; `fit` checks their values.
+
+        Raises ParameterError for a name that is none.
+        """
+        names = inspect.signature(type(self)).parameters
+        for name, value in parameters.items():
+            if name not in names:
+                wanted = f"an argument of {type(self).__name__}{did_you_mean(name, names)}"
+                raise ParameterError(must_be("a parameter", wanted, name))
+            setattr(self, name, value)
+        return self
 
     def __repr__(self) -> str:
         defaults = inspect.signature(type(self)).parameters

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from grukit import __version__
 
 if TYPE_CHECKING:
+    from grukit.tasks.classification import TextClassifier
     from grukit.tasks.generation import TextGenerator
 
 
@@ -45,5 +46,55 @@ from grukit import TextGenerator
 
 model = TextGenerator.load("this folder")
 print(model.generate("Once", length=200))
+```
+"""
+
+
+def classifier_card(model: TextClassifier) -> str:
+    """The card of a classifier just trained."""
+    parameters = sum(parameter.numel() for parameter in model.network_.parameters())
+    names = model.classes_.tolist()
+    shown = [
+        f"| {name} | {share:.1%} |"
+        for name, share in list(zip(names, model.shares_.tolist(), strict=True))[:50]
+    ]
+    rest = f"\n\nand {len(names) - 50} more." if len(names) > 50 else ""
+    scores = "It was not validated, so that its chances are as the network has them."
+    if model.validation_ is not None:
+        scores = (
+            f"On {model.validation_.texts:,} texts that it did not learn, but that training "
+            f"stopped by and the temperature {model.temperature_:.3g} is from:\n\n"
+            f"```text\n{model.validation_.table()}\n```"
+        )
+    several = "any number" if model.multilabel_ else "one"
+    return f"""\
+# A judge of texts
+
+A bidirectional {model.cell.upper()} with attention, of {parameters:,} parameters, that gives each
+text {several} of {len(names)} classes ({model.tokenizer_.kind}, {len(model.tokenizer_):,} tokens).
+Written by grukit {__version__}.
+
+## Classes
+
+| class | share of the training texts |
+| --- | --- |
+{chr(10).join(shown)}{rest}
+
+## Scores
+
+{scores}
+
+## Limits
+
+It knows words from its training texts alone, and may take a name for a judgement. On texts of
+another kind its chances may be far from what comes true.
+
+## Use
+
+```python
+from grukit import TextClassifier
+
+model = TextClassifier.load("this folder")
+print(model.classify(["a text"]))
 ```
 """

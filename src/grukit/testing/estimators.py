@@ -17,7 +17,9 @@ import torch
 
 from grukit.core.errors import NotFittedError, ParameterError
 from grukit.data.synthetic import seasonal_series
+from grukit.data.synthetic_texts import planted_reviews
 from grukit.tasks.anomaly import AnomalyDetector
+from grukit.tasks.classification import TextClassifier
 from grukit.tasks.forecasting import Forecaster
 from grukit.tasks.generation import TextGenerator
 from grukit.testing.running import Check, random_state, run
@@ -65,6 +67,13 @@ def _rows() -> Any:
     return pd.DataFrame({"flow": flow, "pressure": random.normal(size=300)})
 
 
+def _reviews() -> Any:
+    import pandas as pd
+
+    texts, labels = planted_reviews(60)
+    return pd.DataFrame({"text": texts, "label": labels})
+
+
 CASES = {
     "anomaly": EstimatorCase(
         AnomalyDetector,
@@ -77,6 +86,13 @@ CASES = {
         invalid={"risk": 0},
         data=_rows,
         answer=lambda model: model.detect(_rows(), goes_on=True).scores,
+    ),
+    "classification": EstimatorCase(
+        TextClassifier,
+        arguments={"embedding_size": 4, "hidden_size": 4, "training": FitConfig(epochs=2)},
+        invalid={"vocabulary": 0},
+        data=_reviews,
+        answer=lambda model: model.predict_proba(_reviews()),
     ),
     "forecast": EstimatorCase(
         Forecaster,

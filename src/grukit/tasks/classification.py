@@ -1,0 +1,514 @@
+"""Text classification: from texts with labels to a judge of texts, as for sentiment."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from grukit.core.errors import DataError, Interrupted, MissingExtra, ParameterError, must_be
+from grukit.core.extras import require
+from grukit.core.model_folder import write_model_folder
+from grukit.core.rules import Rule, check, integer, number, one_of, optional, text
+from grukit.data.labelled import labelled, texts_of
+from grukit.data.labels import Classes, held_out
+from grukit.data.text_batches import TextItems
+from grukit.data.tokenizers import Tokenizer, WordTokenizer, learn_tokenizer, tokenizer_from_json
+from grukit.data.word_vectors import read_word_vectors
+from grukit.evaluation.classification import metrics_of
+from grukit.evaluation.linear_text import LinearText
+from grukit.evaluation.temperature import best_threshold, fit_temperature, probabilities_of
+from grukit.nn.recurrent_classifier import RecurrentClassifier
+from grukit.results.classification import (
+    Classification,
+    ClassificationEvaluation,
+    TextExplanation,
+)
+from grukit.results.scores import Score
+from grukit.tasks.base import Estimator, settings_of
+from grukit.tasks.classification_loss import class_weights, classification_loss
+from grukit.tasks.text_cards import classifier_card
+from grukit.tasks.text_explain import explain_text
+from grukit.training.fit import EpochRecord, FitConfig, fit
+
+TRAINING = FitConfig(epochs=6, batch_size=32, learning_rate=4e-3, average=0.998, patience=3)
+_PREDICTED_AT_ONCE = 64
+_THRESHOLD = Rule(
+    "None, 'f1', 'accuracy' or a number above 0 and below 1",
+    lambda value: (
+        one_of(None, "f1", "accuracy").holds(value) or number(above=0, below=1).holds(value)
+    ),
+)
+_CLASS_WEIGHT = Rule(
+    "None, 'balanced' or a dict of numbers above 0",
+    lambda value: (
+        all(map(number(above=0).holds, value.values()))
+        if isinstance(value, Mapping)
+        else one_of(None, "balanced").holds(value)
+    ),
+)
+_RULES = {
+    "tokenizer": one_of("word", "bpe", "char", "byte"),
+    "vocabulary": integer(at_least=258),
+    "embedding_size": optional(integer(at_least=1)),
+    "hidden_size": integer(at_least=1),
+    "num_layers": integer(at_least=1),
+    "dropout": number(at_least=0, below=1),
+    "word_dropout": number(at_least=0, below=1),
+    "cell": one_of("gru", "lstm", "rnn"),
+    "class_weight": _CLASS_WEIGHT,
+    "threshold": _THRESHOLD,
+    "max_tokens": optional(integer(at_least=2)),
+    "text": text(),
+    "label": text(),
+    "separator": optional(text()),
+    "seed": integer(at_least=0),
+}
+
+
+class TextClassifier(Estimator):
+    """A bidirectional recurrent network with attention that tells what kind of text a text is.
+
+    >>> from grukit import FitConfig
+    >>> texts = ["a good film", "a bad film", "very good", "very bad", "so good", "so bad"] * 20
+    >>> labels = ["+", "-"] * 60
+    >>> training = FitConfig(epochs=10, batch_size=8, learning_rate=0.01)
+    >>> model = TextClassifier(embedding_size=8, hidden_size=8, training=training)
+    >>> model = model.fit(texts, labels)
+    >>> model.predict(["what a good film", "bad, very bad"]).tolist()
+    ['+', '-']
+
+    It has the manners of scikit-learn's classifiers and works in its pipelines and searches.
+
+    Labels are str, int or bool, one for each text. Where they are lists, or a matrix of 0 and 1, a
+    text may have any number of classes; `predict` then gives such a matrix.
+
+    tokenizer: "word", or where words are not apart by spaces, "bpe" (extra `text`), "char", "byte";
+        of "word" and "bpe" the `vocabulary` most frequent.
+    vectors: a file of pretrained word vectors, as of GloVe, word2vec or fastText, to start from.
+    embedding_size: of each token's vector; by default 128, or that of `vectors`.
+    hidden_size, num_layers, dropout, word_dropout, cell: see
+        `grukit.nn.recurrent_classifier.RecurrentClassifier`.
+    class_weight: how much each class counts in training: None for alike, "balanced" for as much as
+        it is rare, or a dict by class. It moves the probabilities as well.
+    threshold: of two classes, from which chance of the second it is said, and where a text may have
+        several, from which chance each is said: a number, or chosen on the validation texts for the
+        best "f1" or "accuracy"; None is 0.5.
+    max_tokens: of a longer text the first and the last half of so many are read; None reads all.
+    text, label: the columns of a file or frame. separator: what stands between the labels of one
+        text, if there may be several in one cell.
+    training: a FitConfig.
+    """
+
+    task: ClassVar[str] = "classification"
+
+    network_: RecurrentClassifier
+    tokenizer_: Tokenizer
+    classes_: np.ndarray
+    """The names of the C classes, sorted."""
+    temperature_: float
+    """What logits are divided by, so that chances come true; 1 without validation."""
+
+    def __init__(
+        self,
+        *,
+        tokenizer: str = "word",
+        vocabulary: int = 20_000,
+        vectors: str | Path | None = None,
+        embedding_size: int | None = None,
+        hidden_size: int = 128,
+        num_layers: int = 1,
+        dropout: float = 0.5,
+        word_dropout: float = 0.3,
+        cell: str = "gru",
+        class_weight: str | Mapping[Any, float] | None = None,
+        threshold: float | str | None = None,
+        max_tokens: int | None = 512,
+        text: str = "text",
+        label: str = "label",
+        separator: str | None = None,
+        training: FitConfig | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.tokenizer = tokenizer
+        self.vocabulary = vocabulary
+        self.vectors = vectors
+        self.embedding_size = embedding_size
+        self.hidden_size = hidden_size
+        self.num_layers = num_layers
+        self.dropout = dropout
+        self.word_dropout = word_dropout
+        self.cell = cell
+        self.class_weight = class_weight
+        self.threshold = threshold
+        self.max_tokens = max_tokens
+        self.text = text
+        self.label = label
+        self.separator = separator
+        self.training = training
+        self.seed = seed
+
+    def fit(
+        self,
+        data: Any,
+        labels: Any = None,
+        validation: Any = 0.1,
+        *,
+        checkpoint: str | Path | None = None,
+        resume: bool = False,
+    ) -> Self:
+        """Learn from texts with labels, and return self.
+
+        data: a list of texts, with as many `labels`; or a frame, or the Path of a .csv, .tsv,
+            .jsonl (these also .gz, .xz, .bz2) or .parquet file, with columns of texts and labels.
+        validation: what training stops by and never learns, and what chances and thresholds are
+            fitted on: a share of the texts, of each class alike; or texts of its own, given as
+            `data`, or as a pair of texts and labels; or None for none, which leaves the chances as
+            the network has them.
+        checkpoint, resume: see `grukit.training.fit.fit`.
+
+        Raises DataError for texts or labels that cannot be used, ParameterError for arguments
+        outside their rules, DivergenceError if the loss is no longer finite, and Interrupted after
+        Ctrl-C or SIGTERM, with the best weights so far in this model.
+        """
+        check(vars(self), _RULES)
+        if self.threshold in ("f1", "accuracy") and validation is None:
+            raise ParameterError(
+                must_be("threshold", "a number without validation", self.threshold)
+            )
+        texts, labels = labelled(data, labels, self.text, self.label)
+        classes = Classes.learn(labels, self.separator)
+        if self.threshold is not None and not classes.multilabel and len(classes.names) > 2:
+            wanted = "None where one of more than two classes is to be named"
+            raise ParameterError(must_be("threshold", wanted, self.threshold))
+        targets = classes.targets(labels, self.separator)
+        judged = None
+        if isinstance(validation, (int, float)):
+            check({"validation": validation}, {"validation": number(above=0, below=1)})
+            learn, judge = held_out(targets, validation, int(self.seed))
+            judged = [texts[at] for at in judge], targets[judge]
+            texts, targets = [texts[at] for at in learn], targets[learn]
+        elif validation is not None:
+            given, names = validation if isinstance(validation, tuple) else (validation, None)
+            own, names = labelled(given, names, self.text, self.label)
+            judged = own, classes.targets(names, self.separator)
+        tokenizer = learn_tokenizer(
+            self.tokenizer, texts, self.vocabulary, specials=(WordTokenizer.UNKNOWN,)
+        )
+        network = self._new_network(tokenizer, len(classes.names), start=True)
+        weights = class_weights(self.class_weight, classes, targets)
+        self._become(network, tokenizer, classes, ())
+        self.shares_ = _shares(targets, len(classes.names))
+        try:
+            result = fit(
+                network,
+                partial(classification_loss, weights=torch.from_numpy(weights)),
+                TextItems(self._rows(texts), targets),
+                None if judged is None else TextItems(self._rows(judged[0]), judged[1]),
+                self.training or TRAINING,
+                seed=int(self.seed),
+                checkpoint=checkpoint,
+                resume=resume,
+                settings={
+                    **{k: v for k, v in self._settings().items() if k != "training"},
+                    "data": _fingerprint(texts, targets),
+                    "validation": None if judged is None else _fingerprint(*judged),
+                },
+            )
+        except Interrupted:
+            network.eval()
+            self._card = classifier_card(self)
+            raise
+        self.history_ = result.history
+        self.linear_ = _linear(texts, targets, weights)
+        if judged is not None:
+            self._calibrate(self._logits(judged[0]), judged[1])
+            self.validation_ = self._beside(*judged)
+        self._card = classifier_card(self)
+        return self
+
+    def predict(self, texts: Any) -> np.ndarray:
+        """The class of each text; where it may have several, 0 and 1 for each class, [N, C]."""
+        answers = self._answers(self.predict_proba(texts))
+        return answers if self.multilabel_ else self.classes_[answers]
+
+    def predict_proba(self, texts: Any) -> np.ndarray:
+        """The chance of each class, float64 [N, C], in the order of ``classes_``.
+
+        texts: a list of them, or a frame or file with a column of them.
+        """
+        self._check_fitted()
+        logits = self._logits(texts_of(texts, self.text))
+        return probabilities_of(logits / self.temperature_, self.multilabel_)
+
+    def classify(self, texts: Any) -> list[Classification]:
+        """What is said of each text, with the chances by class."""
+        self._check_fitted()
+        texts = texts_of(texts, self.text)
+        chances = self.predict_proba(texts)
+        said = self._classes.named(self._answers(chances))
+        names = self._classes.names
+        return [
+            Classification(text, label, dict(zip(names, own.tolist(), strict=True)))
+            for text, label, own in zip(texts, said, chances, strict=True)
+        ]
+
+    def score(self, texts: Any, labels: Any = None) -> float:
+        """The share of texts whose class, or all of whose classes, are right.
+
+        A label that was never learned is one that no answer is right for.
+        """
+        texts, labels = labelled(texts, labels, self.text, self.label)
+        answers = self._answers(self.predict_proba(texts))
+        return float(np.mean(self._classes.right(answers, labels, self.separator)))
+
+    def evaluate(self, data: Any, labels: Any = None) -> ClassificationEvaluation:
+        """The model beside its baselines, on texts with labels, given as for `fit`.
+
+        Baselines are the most frequent class, and logistic regression on words and pairs of words
+        (extra `text`), fitted on the same texts. Raises DataError for a label that was not learned.
+        """
+        self._check_fitted()
+        texts, labels = labelled(data, labels, self.text, self.label)
+        if not texts:
+            raise DataError("the data must have at least one text, got none")
+        return self._beside(texts, self._classes.targets(labels, self.separator))
+
+    def explain(self, text: str, label: Any = None) -> TextExplanation:
+        """What each token of a text added to the log-odds of a class.
+
+        label: the class, by default the one that is the most probable.
+
+        Integrated gradients (Sundararajan et al. 2017, arXiv:1703.01365), from vectors that are all
+        zero to those of the tokens; what they add sums to the difference of the log-odds.
+        """
+        self._check_fitted()
+        (text,) = texts_of([text])
+        names = self._classes.names
+        if label is None:
+            label = names[int(self.predict_proba([text])[0].argmax())]
+        elif label not in names:
+            raise ParameterError(must_be("label", f"one of {names}", label))
+        return explain_text(
+            self.network_,
+            self._cut(self.tokenizer_.encode(text)),
+            self._cut(np.array(self.tokenizer_.pieces(text), object)).tolist(),
+            names.index(label),
+            label,
+            self.temperature_,
+            self.multilabel_,
+        )
+
+    def save(self, path: str | Path) -> None:
+        """Write the model folder in one switch; an error or a crash leaves an older one whole."""
+        self._check_fitted()
+        settings = self._settings()
+        if isinstance(self.class_weight, Mapping):  # the keys of JSON are text
+            settings["class_weight"] = [list(pair) for pair in self.class_weight.items()]
+        config = {
+            "task": self.task,
+            "settings": settings,
+            "classes": list(self._classes.names),
+            "multilabel": self.multilabel_,
+            "temperature": self.temperature_,
+            "thresholds": self.thresholds_.tolist(),
+        }
+        tensors = {f"network.{name}": own for name, own in self.network_.state_dict().items()}
+        tensors["shares"] = torch.from_numpy(self.shares_)
+        if self.linear_ is not None:
+            tensors |= {
+                f"linear.{k}": torch.from_numpy(v) for k, v in self.linear_.arrays().items()
+            }
+        weights = safetensors.torch.save({k: v.contiguous() for k, v in tensors.items()})
+        texts = {"README.md": self._card, "tokenizer.json": self.tokenizer_.to_json()}
+        write_model_folder(path, config, weights, texts)
+
+    @classmethod
+    def _of_folder(
+        cls, config: dict[str, Any], tensors: dict[str, Tensor], texts: dict[str, str]
+    ) -> Self:
+        settings = settings_of(config)
+        if isinstance(settings["class_weight"], tuple):
+            settings["class_weight"] = dict(settings["class_weight"])
+        self = cls(**settings)
+        check(vars(self), _RULES)
+        tokenizer = tokenizer_from_json(texts["tokenizer.json"])
+        classes = Classes(tuple(config["classes"]), bool(config["multilabel"]))
+        parts: dict[str, dict[str, Tensor]] = {"network": {}, "linear": {}}
+        shares = tensors.pop("shares").numpy()
+        for name, value in tensors.items():
+            whose, _, name = name.partition(".")
+            parts[whose][name] = value
+        size = parts["network"]["embedding"].shape[1]
+        network = self._new_network(tokenizer, len(classes.names), size)
+        network.load_state_dict(parts["network"])
+        self._become(network.eval(), tokenizer, classes, ())
+        self.shares_ = shares
+        self.temperature_ = float(config["temperature"])
+        self.thresholds_ = np.array(config["thresholds"], np.float64)
+        if len(classes.names) != len(shares) or not self.temperature_ > 0:
+            raise ValueError(must_be("shares", f"of {len(classes.names)} classes", shares.shape))
+        if parts["linear"]:
+            arrays = {name: value.numpy() for name, value in parts["linear"].items()}
+            self.linear_ = LinearText(**arrays, multilabel=classes.multilabel)
+        self._card = texts["README.md"]
+        return self
+
+    @property
+    def multilabel_(self) -> bool:
+        """Whether a text may have several classes."""
+        return self._classes.multilabel
+
+    def _become(
+        self,
+        network: RecurrentClassifier,
+        tokenizer: Tokenizer,
+        classes: Classes,
+        history: tuple[EpochRecord, ...],
+    ) -> None:
+        self.network_, self.tokenizer_, self._classes = network, tokenizer, classes
+        self.classes_, self.history_ = np.array(classes.names), history
+        self.temperature_, self.validation_, self.linear_ = 1.0, None, None
+        given = self.threshold if isinstance(self.threshold, (int, float)) else 0.5
+        self.thresholds_ = np.full(len(classes.names) if classes.multilabel else 1, float(given))
+
+    def _calibrate(self, logits: np.ndarray, targets: np.ndarray) -> None:
+        self.temperature_ = fit_temperature(logits, targets)
+        if isinstance(self.threshold, str):
+            chances = probabilities_of(logits / self.temperature_, self.multilabel_)
+            columns = (
+                zip(chances.T, targets.T > 0, strict=True)
+                if self.multilabel_
+                else [(chances[:, 1], targets == 1)]
+            )
+            self.thresholds_ = np.array(
+                [best_threshold(own, truth, self.threshold) for own, truth in columns]
+            )
+
+    def _answers(self, chances: np.ndarray) -> np.ndarray:
+        """What is said at these chances, in the shape of targets: int64 [N] or [N, C]."""
+        if self.multilabel_:
+            return (chances >= self.thresholds_).astype(np.int64)
+        if chances.shape[1] == 2:
+            return (chances[:, 1] >= self.thresholds_[0]).astype(np.int64)
+        return chances.argmax(1)
+
+    def _beside(self, texts: Sequence[str], targets: np.ndarray) -> ClassificationEvaluation:
+        """The scores of the model and of its baselines."""
+        logits, name = self._logits(texts), f"grukit {self.cell.upper()}"
+        own = probabilities_of(logits / self.temperature_, self.multilabel_)
+        rivals = {name: (own, self._answers(own))}
+        if self.temperature_ != 1.0:
+            raw = probabilities_of(logits, self.multilabel_)
+            rivals[f"{name} before calibration"] = raw, self._said(raw)
+        if self.linear_ is not None:
+            linear = self.linear_.probabilities(texts)
+            rivals["linear, words and pairs"] = linear, self._said(linear)
+        majority = np.broadcast_to(self.shares_, own.shape)
+        rivals["most frequent class"] = majority, self._said(majority)
+        scores = [
+            Score(name, metrics_of(targets, chances, answers))
+            for name, (chances, answers) in rivals.items()
+        ]
+        return ClassificationEvaluation(tuple(scores), len(texts), self._classes.names)
+
+    def _said(self, chances: np.ndarray) -> np.ndarray:
+        """What is said at these chances where nobody has chosen a threshold."""
+        return (chances >= 0.5).astype(np.int64) if self.multilabel_ else chances.argmax(1)
+
+    @torch.no_grad()
+    def _logits(self, texts: Sequence[str]) -> np.ndarray:
+        """float64 [N, C], each text's whatever else is asked for."""
+        items = TextItems(self._rows(texts), np.zeros(len(texts), np.int64))
+        found = torch.zeros(len(texts), len(self.classes_), dtype=torch.float64)
+        device = self.network_.embedding.device
+        order = items.arranged(torch.arange(len(texts)), _PREDICTED_AT_ONCE)
+        for at in order.split(_PREDICTED_AT_ONCE):
+            batch = items.batch(at)
+            logits = self.network_(batch.tokens.to(device), batch.lengths.to(device))
+            found[at] = logits.cpu().double()
+        return found.numpy()
+
+    def _rows(self, texts: Sequence[str]) -> list[np.ndarray]:
+        return [self._cut(self.tokenizer_.encode(text)) for text in texts]
+
+    def _cut(self, tokens: np.ndarray) -> np.ndarray:
+        if self.max_tokens is None or len(tokens) <= self.max_tokens:
+            return tokens
+        half = self.max_tokens // 2
+        return np.concatenate([tokens[: self.max_tokens - half], tokens[-half:]])
+
+    def _new_network(
+        self, tokenizer: Tokenizer, classes: int, size: int | None = None, start: bool = False
+    ) -> RecurrentClassifier:
+        """A network; at the `start` of training with the word vectors that were given."""
+        found: Mapping[str, np.ndarray] = {}
+        if start and self.vectors is not None:
+            if not isinstance(tokenizer, WordTokenizer):
+                wanted = "None where the tokenizer is not 'word'"
+                raise ParameterError(must_be("vectors", wanted, str(self.vectors)))
+            found = read_word_vectors(Path(self.vectors), tokenizer.words)
+            size = len(next(iter(found.values())))
+            if self.embedding_size not in (None, size):
+                wanted = f"None or {size}, as the vectors are"
+                raise ParameterError(must_be("embedding_size", wanted, self.embedding_size))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(int(self.seed))
+            network = RecurrentClassifier(
+                len(tokenizer),
+                classes,
+                size or self.embedding_size or 128,
+                self.hidden_size,
+                self.num_layers,
+                self.dropout,
+                self.word_dropout,
+                self.cell,
+            )
+        with torch.no_grad():
+            for word, vector in found.items():
+                network.embedding[tokenizer.encode(word)[0]] = torch.from_numpy(vector)
+        return network
+
+    def __sklearn_tags__(self) -> Any:
+        """What scikit-learn asks of an estimator."""
+        utils = require("sklearn.utils")
+        return utils.Tags(
+            estimator_type="classifier",
+            target_tags=utils.TargetTags(required=True),
+            classifier_tags=utils.ClassifierTags(multi_label=True),
+            input_tags=utils.InputTags(one_d_array=True, two_d_array=False, string=True),
+        )
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """The same."""
+        return hasattr(self, "network_")
+
+
+def _shares(targets: np.ndarray, classes: int) -> np.ndarray:
+    """How often each class is there, float64 [C]."""
+    if targets.ndim == 2:
+        return targets.mean(axis=0, dtype=np.float64)
+    return np.bincount(targets, minlength=classes) / len(targets)
+
+
+def _linear(texts: Sequence[str], targets: np.ndarray, weights: np.ndarray) -> LinearText | None:
+    """The baseline, where its package is installed."""
+    try:
+        return LinearText.fit(texts, targets, weights)
+    except MissingExtra:
+        return None
+
+
+def _fingerprint(texts: Sequence[str], targets: np.ndarray) -> str:
+    """What tells these texts and targets from all others."""
+    digest = hashlib.sha256(targets.tobytes())
+    for own in texts:
+        digest.update(hashlib.sha256(own.encode()).digest())
+    return digest.hexdigest()
