@@ -407,7 +407,7 @@ def test_demo_of_stocks_writes_everything_it_names(monkeypatch, grukit, tmp_path
 def test_demo_has_a_name_of_a_demo(grukit, tmp_path):
     outcome = grukit("demo", "lottery", "--folder", tmp_path)
     assert outcome.code == 2
-    assert "must be weather or stocks, got 'lottery'" in outcome.err
+    assert "must be weather or stocks or generate, got 'lottery'" in outcome.err
 
 
 def test_sigterm_keeps_the_training_and_resume_ends_as_if_it_never_was(

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from grukit.cli.demo_generate import generate
 from grukit.cli.demo_stocks import stocks
 from grukit.cli.demo_weather import weather
 from grukit.cli.options import Json, option
@@ -14,13 +15,15 @@ from grukit.cli.output import say, show_json
 
 
 def demo(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="weather or stocks.")] = "weather",
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="weather, stocks or generate.")
+    ] = "weather",
     folder: Annotated[
         Path, option("--folder", "-f", metavar="FOLDER", help="Write below this folder.")
     ] = Path("demo"),
     json: Json = False,
 ) -> None:
-    """Train on real data, score beside baselines, draw a forecast. Takes about a minute."""
+    """Train on real data, score beside baselines, show what comes out. Takes a minute or two."""
     if name not in _DEMOS:
         wanted = " or ".join(_DEMOS)
         raise typer.BadParameter(f"must be {wanted}, got {name!r}", param_hint="NAME")
@@ -34,4 +37,4 @@ def demo(
     say(words)
 
 
-_DEMOS = {"weather": weather, "stocks": stocks}
+_DEMOS = {"weather": weather, "stocks": stocks, "generate": generate}

@@ -6,6 +6,8 @@ import bz2
 import codecs
 import gzip
 import lzma
+import random
+import sysconfig
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -88,3 +90,28 @@ def open_bytes(path: Path) -> BinaryIO:
         return _OPENERS.get(path.suffix, open)(path, "rb")  # type: ignore[return-value]
     except OSError as error:
         raise DataError(f"{path} could not be read: {error.strerror or error}") from error
+
+
+def standard_library(characters: int) -> list[str]:
+    """Modules of Python's standard library, the same ones in every run, as many as fit.
+
+    >>> modules = standard_library(100_000)
+    >>> 50_000 < sum(map(len, modules)) <= 100_000
+    True
+    """
+    folder = Path(sysconfig.get_path("stdlib"))
+    others = {"site-packages", "dist-packages", "test", "tests", "idlelib", "lib2to3"}
+    paths = sorted(
+        path for path in folder.rglob("*.py") if not others & set(path.relative_to(folder).parts)
+    )
+    random.Random(0).shuffle(paths)
+    modules, left = [], characters
+    for path in paths:
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            continue
+        if 0 < len(text) <= left:
+            modules.append(text)
+            left -= len(text)
+    return modules
