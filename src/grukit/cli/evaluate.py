@@ -18,7 +18,8 @@ def evaluate(
         typer.Argument(
             metavar="DATA",
             help="A CSV or Parquet file with the columns of the training data, or a name from "
-            "grukit data list; for a writer of text a file of UTF-8.",
+            "grukit data list; for a writer of text a file of UTF-8; for a judge of texts one with "
+            "the columns of its training.",
         ),
     ],
     labels: Annotated[
@@ -59,10 +60,12 @@ def evaluate(
     """Score a model on data with known truth, beside simple baselines.
 
     Forecasts are made from one origin after the other, each from what was known then. A detector of
-    anomalies is compared with labelled rows, and a writer of text with how often each token comes.
+    anomalies is compared with labelled rows, a writer of text with how often each token comes,
+    and a judge of texts with a linear model of words.
     """
     from grukit.tasks.anomaly import AnomalyDetector
     from grukit.tasks.base import load_model
+    from grukit.tasks.classification import TextClassifier
     from grukit.tasks.generation import TextGenerator
 
     estimator = load_model(model)
@@ -72,6 +75,10 @@ def evaluate(
                 "a detector of anomalies takes --labels, and no --start, --stride or --adaptive"
             )
         evaluation = estimator.evaluate(read_data(data), labels, goes_on=goes_on)
+    elif isinstance(estimator, TextClassifier):
+        if labels is not None or goes_on or start is not None or stride != 1 or adaptive:
+            raise typer.BadParameter("a judge of texts takes no option of forecasts or anomalies")
+        evaluation = estimator.evaluate(Path(data))
     elif isinstance(estimator, TextGenerator):
         if labels is not None or goes_on or start is not None or stride != 1 or adaptive:
             raise typer.BadParameter("a writer of text takes no option of forecasts or anomalies")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         Forecast,
         SamplePaths,
     )
+    from grukit.results.classification import ClassificationEvaluation
     from grukit.results.generation import TextEvaluation
 
 
@@ -39,10 +40,13 @@ def show_json(result: Any) -> None:
     typer.echo(json.dumps(result, indent=2, allow_nan=False, ensure_ascii=False))
 
 
-def show_evaluation(evaluation: Evaluation | AnomalyEvaluation | TextEvaluation) -> None:
+def show_evaluation(
+    evaluation: Evaluation | AnomalyEvaluation | TextEvaluation | ClassificationEvaluation,
+) -> None:
     """The table of scores on stdout, and on stderr what was scored."""
     from grukit.data.calendar import show_time
     from grukit.results import Evaluation
+    from grukit.results.classification import ClassificationEvaluation
     from grukit.results.generation import TextEvaluation
 
     show(evaluation.table())
@@ -51,6 +55,8 @@ def show_evaluation(evaluation: Evaluation | AnomalyEvaluation | TextEvaluation)
             f"{evaluation.windows:,} forecasts of {evaluation.horizon} steps, made from "
             f"{show_time(evaluation.first_origin)} to {show_time(evaluation.last_origin)}"
         )
+    elif isinstance(evaluation, ClassificationEvaluation):
+        what = f"{evaluation.texts:,} texts of {len(evaluation.classes):,} classes"
     elif isinstance(evaluation, TextEvaluation):
         what = f"{evaluation.characters:,} characters"
     else:

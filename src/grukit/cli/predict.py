@@ -9,7 +9,7 @@ import typer
 
 from grukit.cli.options import Config, Json, option, read_data
 from grukit.cli.output import check_output, say, show, show_json, write_answer
-from grukit.cli.predict_text import lines_of, write
+from grukit.cli.predict_text import judge, lines_of, write
 from grukit.cli.training import Seed
 
 
@@ -22,7 +22,7 @@ def predict(
             help="A CSV or Parquet file with the columns of the training data, or a name from "
             "grukit data list: for a forecast what is known so far, by default the training data; "
             "for a detector of anomalies the rows to judge. For a writer of text the prompts, one "
-            "in each line of a file, or of stdin.",
+            "in each line of a file, or of stdin; for a judge of texts so the texts.",
         ),
     ] = None,
     future: Annotated[
@@ -103,12 +103,13 @@ def predict(
     json: Json = False,
     config: Config = None,
 ) -> None:
-    """Forecast past the end of the data, find anomalies in it, or go on writing a text.
+    """Forecast past the end of the data, find anomalies in it, write or judge texts.
 
     Prints CSV. Of a forecast: series, time, the median under the name of the target, and each
     quantile; of simulated paths the number of the path. Of anomalies: time, score, threshold,
     alarm, and the share of each channel in the score. A writer prints text, with --json one object
-    for each, and needs no more time for a token at the end of a long text than at its beginning.
+    for each, and needs no more time for a token at the end of a long text than at its beginning. A
+    judge of texts prints for each line, as it comes, the label, its chance and the text.
     """
     if paths and plot:
         raise typer.BadParameter("--plot draws quantiles, not --paths: give one of them")
@@ -119,6 +120,7 @@ def predict(
     check_output(plot, SUFFIXES)
     from grukit.tasks.anomaly import AnomalyDetector
     from grukit.tasks.base import load_model
+    from grukit.tasks.classification import TextClassifier
     from grukit.tasks.generation import TextGenerator
 
     estimator = load_model(model)
@@ -129,6 +131,11 @@ def predict(
         rules = Sampling(temperature=temperature, top_k=top_k, top_p=top_p)
         options = {"length": length, "stop": tuple(stop or ()), "seed": seed, "sampling": rules}
         write(estimator, prompts, samples, stream, json, **options)
+        return
+    if isinstance(estimator, TextClassifier):
+        if future or goes_on or output or plot or paths or prompt or stream:
+            raise typer.BadParameter("a judge of texts takes no option but --json")
+        judge(estimator, lines_of(data), json)
         return
     known = None if data is None else read_data(data)
     if isinstance(estimator, AnomalyDetector):

@@ -13,6 +13,7 @@ from grukit.cli.output import show
 from grukit.core.errors import DataError
 
 if TYPE_CHECKING:
+    from grukit.tasks.classification import TextClassifier
     from grukit.tasks.generation import TextGenerator
 
 
@@ -55,6 +56,19 @@ def write(
             continue
         for written in model.generate_many(prompt, samples, **options):
             show(_json(written.to_dict()) if json else str(written))
+
+
+def judge(model: TextClassifier, texts: Iterator[str], json: bool) -> None:
+    """What the model says of each text, as it comes: label, chance and text, apart by tabs."""
+    for text in texts:
+        (said,) = model.classify([text])
+        if json:
+            show(_json(said.to_dict()))
+        elif isinstance(said.label, tuple):
+            show(f"{','.join(map(str, said.label))}\t{text}")
+        else:
+            show(f"{said.label}\t{said.probability:.4f}\t{text}")
+        sys.stdout.flush()
 
 
 def _json(value: Any) -> str:

@@ -11,6 +11,7 @@ from grukit.cli.options import Config, Json, option, read_data
 from grukit.cli.output import say, show_evaluation, show_json
 from grukit.cli.train_anomaly import anomaly
 from grukit.cli.train_generate import generate
+from grukit.cli.train_sentiment import sentiment
 from grukit.cli.training import (
     Overwrite,
     Resume,
@@ -312,6 +313,7 @@ def forecast(
 
 app.command()(anomaly)
 app.command()(generate)
+app.command()(sentiment)
 
 
 def _show(forecaster: Forecaster, output: Path, json: bool) -> None:

@@ -1,0 +1,110 @@
+"""grukit train sentiment: a judge of texts from texts with labels."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from grukit.cli.options import Config, Json, option
+from grukit.cli.output import say, show_evaluation, show_json
+from grukit.cli.training import Overwrite, Resume, Seed, checkpoint_of, save_trained
+
+
+def sentiment(
+    data: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DATA",
+            help="A .csv, .tsv or .jsonl (also .gz, .xz, .bz2) or .parquet file with a column of "
+            "texts and one of labels.",
+        ),
+    ],
+    output: Annotated[
+        Path, option("--output", "-o", metavar="MODEL", help="The model folder to write.")
+    ],
+    text: Annotated[str, option(metavar="COLUMN", help="The column of texts.")] = "text",
+    label: Annotated[str, option(metavar="COLUMN", help="The column of labels.")] = "label",
+    separator: Annotated[
+        str | None,
+        option(metavar="SIGN", help="What stands between several labels of one text."),
+    ] = None,
+    tokenizer: Annotated[
+        Literal["word", "bpe", "char", "byte"],
+        option(metavar="TOKENIZER", help="What a token is: word, bpe, char or byte."),
+    ] = "word",
+    vocabulary: Annotated[
+        int, option(min=258, metavar="TOKENS", help="How many words or bpe tokens, at most.")
+    ] = 20_000,
+    vectors: Annotated[
+        Path | None,
+        option(metavar="FILE", help="Pretrained word vectors, as of GloVe, to start from."),
+    ] = None,
+    cell: Annotated[
+        Literal["gru", "lstm", "rnn"],
+        option(metavar="CELL", help="What the network is made of: gru, lstm or rnn."),
+    ] = "gru",
+    hidden_size: Annotated[
+        int, option(min=1, metavar="UNITS", help="Units of each layer and direction.")
+    ] = 128,
+    max_tokens: Annotated[
+        int, option(min=2, metavar="TOKENS", help="The most read of a text, at both its ends.")
+    ] = 512,
+    balanced: Annotated[
+        bool, option("--balanced", help="Let rare classes count as much as frequent ones.")
+    ] = False,
+    validation: Annotated[
+        float,
+        option(metavar="SHARE", help="The share of the texts that training stops by."),
+    ] = 0.1,
+    epochs: Annotated[
+        int, option(min=1, metavar="EPOCHS", help="Passes over the texts, at most.")
+    ] = 6,
+    batch_size: Annotated[int, option(min=1, metavar="TEXTS", help="Texts of one update.")] = 32,
+    learning_rate: Annotated[
+        float, option(metavar="RATE", help="The highest learning rate, after warm-up.")
+    ] = 4e-3,
+    seed: Seed = 0,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
+    json: Json = False,
+    config: Config = None,
+) -> None:
+    """Train a judge of texts, for sentiment or any other kind, and score it beside n-grams.
+
+    While it trains, its state lies in MODEL.training. Ctrl-C keeps it; the same command with
+    --resume goes on from there.
+    """
+    checkpoint = checkpoint_of(output, resume, overwrite)
+
+    from grukit.tasks.classification import TRAINING, TextClassifier
+
+    judge = TextClassifier(
+        tokenizer=tokenizer,
+        vocabulary=vocabulary,
+        vectors=vectors,
+        cell=cell,
+        hidden_size=hidden_size,
+        max_tokens=max_tokens,
+        class_weight="balanced" if balanced else None,
+        text=text,
+        label=label,
+        separator=separator,
+        training=dataclasses.replace(
+            TRAINING, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate
+        ),
+        seed=seed,
+    )
+    judge.fit(data, validation=validation, checkpoint=checkpoint, resume=resume)
+    save_trained(judge, output, checkpoint)
+    scores = judge.validation_
+    assert scores is not None
+    if json:
+        losses = [record.validation_loss for record in judge.history_]
+        evaluation = scores.to_dict()
+        show_json({"model": str(output), "validation_losses": losses, "evaluation": evaluation})
+        return
+    show_evaluation(scores)
+    say(f"trained for {len(judge.history_)} epochs; wrote {output}")
