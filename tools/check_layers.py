@@ -39,6 +39,7 @@ ONLY_IN = {
     "onnx": ("grukit.nn.convert.onnx_reader", "grukit.nn.convert.onnx_writer"),
     "optuna": ("grukit.tasks.tuning",),
     "sklearn": ("grukit.evaluation.linear_text", "grukit.tasks.classification"),
+    "sacrebleu": ("grukit.evaluation.translation_metrics",),
     "typer": ("grukit.cli", "grukit.training.progress"),
     "rich": ("grukit.cli", "grukit.training.progress"),
     "os.environ": ("grukit.core.env",),

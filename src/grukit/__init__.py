@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from grukit.tasks.classification import TextClassifier as TextClassifier
     from grukit.tasks.forecasting import Forecaster as Forecaster
     from grukit.tasks.generation import TextGenerator as TextGenerator
+    from grukit.tasks.translation import Translator as Translator
     from grukit.training.fit import FitConfig as FitConfig
 
 _HOME = {
@@ -25,6 +26,7 @@ _HOME = {
     "Forecaster": "grukit.tasks.forecasting",
     "TextClassifier": "grukit.tasks.classification",
     "TextGenerator": "grukit.tasks.generation",
+    "Translator": "grukit.tasks.translation",
 }
 
 __all__ = [
@@ -33,6 +35,7 @@ __all__ = [
     "Forecaster",
     "TextClassifier",
     "TextGenerator",
+    "Translator",
     "__version__",
     "nn",
 ]

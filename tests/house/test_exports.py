@@ -32,6 +32,7 @@ def test_the_exports_are_these():
         "Forecaster",
         "TextClassifier",
         "TextGenerator",
+        "Translator",
         "__version__",
         "nn",
     ]

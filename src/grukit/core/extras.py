@@ -19,6 +19,7 @@ _EXTRA_OF = {
     "scipy": "forecast",
     "sklearn": "text",
     "tensorboard": "tensorboard",
+    "sacrebleu": "text",
     "tokenizers": "text",
 }
 

@@ -31,9 +31,7 @@ def labelled(
     Raises DataError for a missing column, a text that is none, or another number of labels.
     """
     if labels is None:
-        rows = _rows(data)
-        texts = [_cell(row, text, at) for at, row in enumerate(rows, 1)]
-        labels = [_cell(row, label, at) for at, row in enumerate(rows, 1)]
+        texts, labels = _columns(data, text, label)
         return checked_texts(texts), labels
     texts = texts_of(data, text)
     labels = labels if hasattr(labels, "shape") else list(labels)
@@ -45,11 +43,16 @@ def labelled(
 def texts_of(data: Any, text: str = "text") -> list[str]:
     """Texts: a list of them, or a column of a frame or file."""
     if isinstance(data, Path) or hasattr(data, "columns"):
-        return checked_texts([_cell(row, text, at) for at, row in enumerate(_rows(data), 1)])
+        return columns_of(data, text)[0]
     if isinstance(data, (str, bytes, Mapping)) or not isinstance(data, Iterable):
         wanted = "a list of texts, a frame, or the Path of a file"
         raise DataError(must_be("the texts", wanted, type(data)))
     return checked_texts(data)
+
+
+def columns_of(data: Any, *names: str) -> tuple[list[str], ...]:
+    """The texts in the columns of a frame or file."""
+    return tuple(map(checked_texts, _columns(data, *names)))
 
 
 def checked_texts(texts: Iterable[Any]) -> list[str]:
@@ -89,6 +92,11 @@ def _rows(data: Any) -> Sequence[Mapping[str, Any]]:
         return read_frame(data).rows(named=True)
     wanted = "a list of texts with labels, a frame, or the Path of a file"
     raise DataError(must_be("the data", wanted, type(data)))
+
+
+def _columns(data: Any, *names: str) -> list[list[Any]]:
+    rows = _rows(data)
+    return [[_cell(row, name, at) for at, row in enumerate(rows, 1)] for name in names]
 
 
 def _cell(row: Mapping[str, Any], column: str, at: int) -> Any:

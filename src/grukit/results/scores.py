@@ -116,10 +116,14 @@ _HEADINGS = {
     "recall": "recall",
     "delay": "delay",
     "false_alarms": "false",
+    "bleu": "BLEU",
+    "bleu_lowercase": "BLEU in lower case",
+    "chrf": "chrF",
 }
 _FROM_0_TO_1 = ("accuracy", "macro_f1", "vus_pr", "pr_auc", "roc_auc", "precision", "recall", "f1")
-_HIGHER_IS_BETTER = ("nab", *_FROM_0_TO_1)
-_WITH_ONE_DECIMAL = ("nab", "delay", "false_alarms")
+_FROM_0_TO_100 = ("nab", "bleu", "bleu_lowercase", "chrf")
+_HIGHER_IS_BETTER = (*_FROM_0_TO_100, *_FROM_0_TO_1)
+_WITH_ONE_DECIMAL = (*_FROM_0_TO_100, "delay", "false_alarms")
 
 
 def _column(metric: str) -> _Column:

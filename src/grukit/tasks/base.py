@@ -29,6 +29,7 @@ _TASKS = {
     "classification": ("grukit.tasks.classification", "TextClassifier"),
     "forecast": ("grukit.tasks.forecasting", "Forecaster"),
     "generation": ("grukit.tasks.generation", "TextGenerator"),
+    "translation": ("grukit.tasks.translation", "Translator"),
 }
 
 

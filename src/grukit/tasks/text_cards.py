@@ -9,6 +9,7 @@ from grukit import __version__
 if TYPE_CHECKING:
     from grukit.tasks.classification import TextClassifier
     from grukit.tasks.generation import TextGenerator
+    from grukit.tasks.translation import Translator
 
 
 def generator_card(model: TextGenerator) -> str:
@@ -96,5 +97,49 @@ from grukit import TextClassifier
 
 model = TextClassifier.load("this folder")
 print(model.classify(["a text"]))
+```
+"""
+
+
+def translator_card(model: Translator) -> str:
+    """The card of a translator just trained."""
+    parameters = sum(p.numel() for network in model.networks_ for p in network.parameters())
+    networks = f"{len(model.networks_)} networks" if len(model.networks_) > 1 else "A network"
+    scores = "It was not validated."
+    if model.validation_ is not None:
+        scores = (
+            f"On {model.validation_.sentences:,} pairs that training stopped by:\n\n"
+            f"```text\n{model.validation_.table()}\n```\n\n"
+            + "\n".join(f"- {n}: `{s}`" for n, s in model.validation_.signatures.items())
+        )
+    return f"""\
+# A translator
+
+{networks} of {parameters:,} parameters: a bidirectional {model.cell.upper()} reads, a decoder with
+{model.attention} attention writes ({model.tokenizer_.kind}, {len(model.tokenizer_):,} tokens for
+both languages). Written by grukit {__version__}.
+
+## Data
+
+{model.learned_:,} pairs of texts, {len(model.history_)} epochs; {model.skipped_:,} more were left
+out, empty on one side or longer than {model.max_tokens} tokens.
+
+## Scores
+
+{scores}
+
+## Limits
+
+It translates texts like those that it has learned; of others, and of words that it has never seen,
+it may make something fluent and wrong. Texts of more than {model.longest_} tokens are translated in
+parts.
+
+## Use
+
+```python
+from grukit import Translator
+
+model = Translator.load("this folder")
+print(model.translate("a text"))
 ```
 """

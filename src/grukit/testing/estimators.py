@@ -22,6 +22,7 @@ from grukit.tasks.anomaly import AnomalyDetector
 from grukit.tasks.classification import TextClassifier
 from grukit.tasks.forecasting import Forecaster
 from grukit.tasks.generation import TextGenerator
+from grukit.tasks.translation import Translator
 from grukit.testing.running import Check, random_state, run
 from grukit.training.fit import FitConfig
 
@@ -65,6 +66,13 @@ def _rows() -> Any:
     random = np.random.default_rng(0)
     flow = np.sin(np.arange(300) / 5) + random.normal(scale=0.1, size=300)
     return pd.DataFrame({"flow": flow, "pressure": random.normal(size=300)})
+
+
+def _pairs() -> Any:
+    import pandas as pd
+
+    texts = [f"the {cat} sat" for cat in ("cat", "dog", "bird", "mouse")] * 5
+    return pd.DataFrame({"source": texts, "target": [text[::-1] for text in texts]})
 
 
 def _reviews() -> Any:
@@ -115,6 +123,18 @@ CASES = {
         invalid={"length": 0},
         data=lambda: ["the cat sat on the mat", "the dog ate the hat"] * 10,
         answer=lambda model: np.array([nats for _, nats in model.surprise("the hat sat")]),
+    ),
+    "translation": EstimatorCase(
+        Translator,
+        arguments={
+            "tokenizer": "char",
+            "embedding_size": 4,
+            "hidden_size": 4,
+            "training": FitConfig(epochs=2),
+        },
+        invalid={"vocabulary": 0},
+        data=_pairs,
+        answer=lambda model: np.array([o.score for o in model.translate("the cat").candidates]),
     ),
 }
 """A case for each task, by its name in a model folder."""

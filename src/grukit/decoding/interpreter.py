@@ -1,0 +1,182 @@
+"""A text while it is translated: cut where it is too long, searched for, put together again."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from grukit.data.sentences import parts_of
+from grukit.data.text_batches import padded
+from grukit.data.tokenizers import Tokenizer
+from grukit.decoding.beam import Demand, Hypothesis, beam_search
+from grukit.decoding.ensemble import Ensemble
+from grukit.decoding.search import Search
+from grukit.nn.translation_model import TranslationModel
+from grukit.results.translation import Candidate, Translation
+
+END = "<end>"
+# Parts searched for side by side, of about equal length.
+_AT_ONCE = 64
+
+
+def spaced(text: str) -> str:
+    """A text as it is tokenized: its first word looks like one within it."""
+    return f" {text}"
+
+
+def tokens_of(tokenizer: Tokenizer, text: str) -> np.ndarray:
+    """The tokens of a text, int64 [N], without the end."""
+    return tokenizer.encode(spaced(text))
+
+
+class _Part(NamedTuple):
+    """A part of a text, and the spaces before and after it."""
+
+    before: str
+    text: str
+    after: str
+
+
+class Interpreter:
+    """Translates by one network or several.
+
+    longest: of a text with more tokens, parts of at most so many are translated one by one.
+    """
+
+    def __init__(
+        self, networks: Sequence[TranslationModel], tokenizer: Tokenizer, longest: int
+    ) -> None:
+        self._model, self._tokenizer, self._longest = Ensemble(networks), tokenizer, longest
+        self._end = tokenizer.special(END)
+
+    def translate(
+        self,
+        texts: Sequence[str],
+        prefixes: Sequence[str],
+        search: Search,
+    ) -> list[Translation]:
+        """See `grukit.Translator.translate`."""
+        terms = _Glossary(search.glossary, self._tokenizer)
+        parts = [self._parts(text) for text in texts]
+        rows, demands = [], []
+        for own, prefix in zip(parts, prefixes, strict=True):
+            for at, part in enumerate(own):
+                row = np.append(tokens_of(self._tokenizer, part.text), self._end)
+                begin = (
+                    tuple(tokens_of(self._tokenizer, prefix).tolist()) if prefix and not at else ()
+                )
+                phrases = terms.phrases(part.text)
+                length = 2 * len(row) + 10 + len(begin) + sum(map(len, phrases))
+                rows.append(row)
+                demands.append(Demand(length, tuple(begin), phrases))
+        answers = iter(self._search(rows, demands, search))
+        rows = iter(rows)
+        return [
+            self._joined(text, [(part, next(rows), next(answers)) for part in own])
+            for text, own in zip(texts, parts, strict=True)
+        ]
+
+    def _parts(self, text: str) -> list[_Part]:
+        """The parts that have something to translate."""
+        core = text.strip()
+        at = text.index(core)
+        before, found = text[:at], []
+        for part in parts_of(core, self._longest, self._size) if core else ():
+            inner = part.strip()
+            after = part[len(inner) :]
+            found.append(_Part(before, inner, after))
+            before = ""
+        if found:
+            found[-1] = found[-1]._replace(after=text[at + len(core) :])
+        return found
+
+    def _size(self, part: str) -> int:
+        return len(tokens_of(self._tokenizer, part.strip()))
+
+    def _search(
+        self,
+        rows: Sequence[np.ndarray],
+        demands: Sequence[Demand],
+        search: Search,
+    ) -> list[list[Hypothesis]]:
+        found: list[list[Hypothesis]] = [[] for _ in rows]
+        order = sorted(range(len(rows)), key=lambda at: len(rows[at]))
+        for first in range(0, len(order), _AT_ONCE):
+            batch = order[first : first + _AT_ONCE]
+            with torch.no_grad():
+                state = self._model.start(*padded([rows[at] for at in batch]))
+            asked = [demands[at] for at in batch]
+            answers = beam_search(
+                self._model, state, asked, self._end, search.beam, search.length_penalty
+            )
+            for at, own in zip(batch, answers, strict=True):
+                found[at] = own
+        return found
+
+    def _joined(
+        self, text: str, parts: Sequence[tuple[_Part, np.ndarray, list[Hypothesis]]]
+    ) -> Translation:
+        if not parts:
+            return Translation(text, text, (Candidate(text, 0.0, 0.0),), (), (), np.zeros((0, 0)))
+        best = [found[0] for _, _, found in parts]
+        if len(parts) == 1:
+            ((part, _, found),) = parts
+            candidates = tuple(
+                Candidate(self._written(part, one), one.log_chance, one.score) for one in found
+            )
+        else:
+            written = (self._written(part, own[0]) for part, _, own in parts)
+            log_chance, score = sum(one.log_chance for one in best), sum(one.score for one in best)
+            candidates = (Candidate("".join(written), log_chance, score),)
+        targets = [(*one.tokens, self._end) for one in best]
+        looks = [self._looks(row, one) for (_, row, _), one in zip(parts, best, strict=True)]
+        return Translation(
+            text,
+            candidates[0].text,
+            candidates,
+            self._pieces(token for _, row, _ in parts for token in row.tolist()),
+            self._pieces(token for own in targets for token in own),
+            _diagonal(looks),
+        )
+
+    def _written(self, part: _Part, one: Hypothesis) -> str:
+        return part.before + self._tokenizer.decode(one.tokens).strip() + part.after
+
+    def _pieces(self, tokens: Iterable[int]) -> tuple[str, ...]:
+        return tuple(
+            END if token == self._end else self._tokenizer.decode([token]) for token in tokens
+        )
+
+    @torch.no_grad()
+    def _looks(self, row: np.ndarray, one: Hypothesis) -> np.ndarray:
+        written = torch.tensor([[self._end, *one.tokens]])
+        return self._model.attention(*padded([row]), written)[0].numpy()
+
+
+def _diagonal(blocks: Sequence[np.ndarray]) -> np.ndarray:
+    """Matrices one after the other along the diagonal of one, zero elsewhere."""
+    whole = np.zeros(np.sum([block.shape for block in blocks], axis=0), np.float32)
+    row = column = 0
+    for block in blocks:
+        rows, columns = block.shape
+        whole[row : row + rows, column : column + columns] = block
+        row, column = row + rows, column + columns
+    return whole
+
+
+class _Glossary:
+    """What must be said in a translation where a text has certain phrases."""
+
+    def __init__(self, glossary: Mapping[str, str], tokenizer: Tokenizer) -> None:
+        self._terms = []
+        for phrase, answer in glossary.items():
+            words = re.compile(rf"(?<!\w){re.escape(phrase.strip())}(?!\w)", re.IGNORECASE)
+            self._terms.append((words, tuple(tokens_of(tokenizer, answer.strip()).tolist())))
+
+    def phrases(self, text: str) -> tuple[tuple[int, ...], ...]:
+        """The tokens of each that a text asks for, once."""
+        return tuple(dict.fromkeys(tokens for words, tokens in self._terms if words.search(text)))
