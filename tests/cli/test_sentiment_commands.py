@@ -51,7 +51,7 @@ def test_lines_are_judged_as_they_come(grukit, judge, monkeypatch):
     Stdin.buffer = io.BytesIO(b"good\n\xff\n")
     outcome = grukit("predict", judge)
     assert outcome.code == 1
-    assert "line 2 must be UTF-8" in outcome.err
+    assert "line 2 of stdin must be UTF-8" in outcome.err
     assert grukit("predict", judge, "--paths", 3).code == 2
 
 

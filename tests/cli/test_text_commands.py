@@ -52,7 +52,7 @@ def test_prompts_come_line_by_line(grukit, writer, monkeypatch):
     Stdin.buffer = io.BytesIO(b"the\n\xff\n")
     outcome = grukit("predict", writer, "--length", 5)
     assert outcome.code == 1
-    assert "line 2 must be UTF-8, got 0xff" in outcome.err
+    assert "line 2 of stdin must be UTF-8, got 0xff" in outcome.err
 
 
 def test_evaluate_stands_beside_single_tokens(grukit, writer, text):

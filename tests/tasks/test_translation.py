@@ -58,7 +58,7 @@ def test_an_answer_tells_what_else_there_was_and_where_it_looked(numbers):
 
 
 def test_the_chance_of_an_answer_is_that_of_its_tokens(numbers):
-    (network,) = numbers.networks_
+    (network,) = numbers.network_
     answer = numbers.translate("eins vier")
     tokens = numbers.tokenizer_.encode(" " + answer.text).tolist()
     source = torch.tensor([[*numbers.tokenizer_.encode(" eins vier").tolist(), 0]])
@@ -92,7 +92,7 @@ def test_what_it_must_begin_with_and_what_must_be_in_it(numbers):
 
 
 def test_one_candidate_is_the_likeliest_token_each_time(numbers):
-    (network,) = numbers.networks_
+    (network,) = numbers.network_
     answer = numbers.translate("drei vier", Search(beam=1))
     state = network.start(
         torch.tensor([[*numbers.tokenizer_.encode(" drei vier").tolist(), 0]]), torch.tensor([11])
@@ -141,23 +141,22 @@ def test_a_saved_model_translates_the_same(changed, tmp_path):
     loaded = Translator.load(tmp_path / "model")
     before, after = (one.translate("eins vier").candidates for one in (model, loaded))
     assert before == after
-    assert len(loaded.networks_) == model.ensemble
+    assert len(loaded.network_) == model.ensemble
     assert "36 pairs of texts" in (tmp_path / "model" / "README.md").read_text()
 
 
 def test_an_ensemble_writes_with_the_mean_of_its_chances():
     one, two = (small(seed=seed).fit(LINES, ANSWERS) for seed in (0, 1))
-    both = small(ensemble=2).fit(LINES, ANSWERS, validation=None)
-    both.networks_ = one.networks_ + two.networks_
+    networks = [*one.network_, *two.network_]
     source, first = torch.tensor([[5, 6, 0]]), torch.tensor([[0]])
     chances = []
     with torch.no_grad():
-        for network in both.networks_:
+        for network in networks:
             output, _ = network(source, torch.tensor([3]), first)
             chances.append(network.logits(output[0, -1]).softmax(-1))
     from grukit.decoding.ensemble import Ensemble
 
-    model = Ensemble(both.networks_)
+    model = Ensemble(networks)
     with torch.no_grad():
         found, _ = model.step(first[0], model.start(source, torch.tensor([3])))
     expected = torch.stack(chances).mean(0).log()

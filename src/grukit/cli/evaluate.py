@@ -54,6 +54,14 @@ def evaluate(
             help="Of a forecaster: widen and narrow its intervals by how earlier ones covered.",
         ),
     ] = False,
+    translations: Annotated[
+        Path | None,
+        option(
+            metavar="FILE",
+            help="Of a translator: the file with a translation of each line of DATA. Without it "
+            "DATA is a table with a column of each.",
+        ),
+    ] = None,
     json: Json = False,
     config: Config = None,
 ) -> None:
@@ -61,12 +69,13 @@ def evaluate(
 
     Forecasts are made from one origin after the other, each from what was known then. A detector of
     anomalies is compared with labelled rows, a writer of text with how often each token comes,
-    and a judge of texts with a linear model of words.
+    a judge of texts with a linear model of words, and a translator with a copy of the source.
     """
     from grukit.tasks.anomaly import AnomalyDetector
     from grukit.tasks.base import load_model
     from grukit.tasks.classification import TextClassifier
     from grukit.tasks.generation import TextGenerator
+    from grukit.tasks.translation import Translator
 
     estimator = load_model(model)
     if isinstance(estimator, AnomalyDetector):
@@ -79,6 +88,10 @@ def evaluate(
         if labels is not None or goes_on or start is not None or stride != 1 or adaptive:
             raise typer.BadParameter("a judge of texts takes no option of forecasts or anomalies")
         evaluation = estimator.evaluate(Path(data))
+    elif isinstance(estimator, Translator):
+        if labels is not None or goes_on or start is not None or stride != 1 or adaptive:
+            raise typer.BadParameter("a translator takes no option of forecasts or anomalies")
+        evaluation = estimator.evaluate(Path(data), translations)
     elif isinstance(estimator, TextGenerator):
         if labels is not None or goes_on or start is not None or stride != 1 or adaptive:
             raise typer.BadParameter("a writer of text takes no option of forecasts or anomalies")

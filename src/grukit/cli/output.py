@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     )
     from grukit.results.classification import ClassificationEvaluation
     from grukit.results.generation import TextEvaluation
+    from grukit.results.translation import TranslationEvaluation
 
 
 def say(words: str) -> None:
@@ -41,13 +42,18 @@ def show_json(result: Any) -> None:
 
 
 def show_evaluation(
-    evaluation: Evaluation | AnomalyEvaluation | TextEvaluation | ClassificationEvaluation,
+    evaluation: Evaluation
+    | AnomalyEvaluation
+    | TextEvaluation
+    | ClassificationEvaluation
+    | TranslationEvaluation,
 ) -> None:
     """The table of scores on stdout, and on stderr what was scored."""
     from grukit.data.calendar import show_time
     from grukit.results import Evaluation
     from grukit.results.classification import ClassificationEvaluation
     from grukit.results.generation import TextEvaluation
+    from grukit.results.translation import TranslationEvaluation
 
     show(evaluation.table())
     if isinstance(evaluation, Evaluation):
@@ -57,6 +63,9 @@ def show_evaluation(
         )
     elif isinstance(evaluation, ClassificationEvaluation):
         what = f"{evaluation.texts:,} texts of {len(evaluation.classes):,} classes"
+    elif isinstance(evaluation, TranslationEvaluation):
+        signatures = (f"{name} {text}" for name, text in evaluation.signatures.items())
+        what = f"{evaluation.sentences:,} translations; {'; '.join(signatures)}"
     elif isinstance(evaluation, TextEvaluation):
         what = f"{evaluation.characters:,} characters"
     else:

@@ -9,7 +9,7 @@ import typer
 
 from grukit.cli.options import Config, Json, option, read_data
 from grukit.cli.output import check_output, say, show, show_json, write_answer
-from grukit.cli.predict_text import judge, lines_of, write
+from grukit.cli.predict_text import interpret, judge, lines_of, write
 from grukit.cli.training import Seed
 
 
@@ -96,6 +96,18 @@ def predict(
         list[str] | None,
         option(metavar="TEXT", help="Of a writer: what ends it, and is left out. Repeatable."),
     ] = None,
+    beam: Annotated[
+        int,
+        option(min=1, metavar="COUNT", help="Of a translator: candidates followed side by side."),
+    ] = 5,
+    glossary: Annotated[
+        Path | None,
+        option(
+            metavar="FILE",
+            help="Of a translator: a .csv, .tsv, .jsonl or .parquet file with the columns source "
+            "and target: what must be said where a text has a phrase.",
+        ),
+    ] = None,
     seed: Seed = 0,
     stream: Annotated[
         bool, option("--stream", help="Of a writer: print the text while it is written.")
@@ -103,13 +115,14 @@ def predict(
     json: Json = False,
     config: Config = None,
 ) -> None:
-    """Forecast past the end of the data, find anomalies in it, write or judge texts.
+    """Forecast past the end of the data, find anomalies in it, write, judge or translate texts.
 
     Prints CSV. Of a forecast: series, time, the median under the name of the target, and each
     quantile; of simulated paths the number of the path. Of anomalies: time, score, threshold,
     alarm, and the share of each channel in the score. A writer prints text, with --json one object
     for each, and needs no more time for a token at the end of a long text than at its beginning. A
-    judge of texts prints for each line, as it comes, the label, its chance and the text.
+    judge of texts prints for each line, as it comes, the label, its chance and the text, a
+    translator the translation.
     """
     if paths and plot:
         raise typer.BadParameter("--plot draws quantiles, not --paths: give one of them")
@@ -122,6 +135,7 @@ def predict(
     from grukit.tasks.base import load_model
     from grukit.tasks.classification import TextClassifier
     from grukit.tasks.generation import TextGenerator
+    from grukit.tasks.translation import Translator
 
     estimator = load_model(model)
     if isinstance(estimator, TextGenerator):
@@ -136,6 +150,11 @@ def predict(
         if future or goes_on or output or plot or paths or prompt or stream:
             raise typer.BadParameter("a judge of texts takes no option but --json")
         judge(estimator, lines_of(data), json)
+        return
+    if isinstance(estimator, Translator):
+        if future or goes_on or output or plot or paths or prompt or stream:
+            raise typer.BadParameter("a translator takes no option but --beam, --glossary, --json")
+        interpret(estimator, lines_of(data), beam, glossary, json)
         return
     known = None if data is None else read_data(data)
     if isinstance(estimator, AnomalyDetector):

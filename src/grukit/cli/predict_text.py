@@ -4,35 +4,29 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from grukit.cli.output import show
-from grukit.core.errors import DataError
 
 if TYPE_CHECKING:
     from grukit.tasks.classification import TextClassifier
     from grukit.tasks.generation import TextGenerator
+    from grukit.tasks.translation import Translator
 
 
 def lines_of(data: str | None) -> Iterator[str]:
     """The lines of a file, or of stdin as they come; DataError for bytes that are no UTF-8."""
-    if data is None or data == "-":
-        source: Any = sys.stdin.buffer
-    else:
-        from grukit.data.texts import open_bytes
+    from grukit.data.texts import decoded_lines, open_bytes
 
-        source = open_bytes(Path(data))
-    for number, line in enumerate(source, start=1):
-        try:
-            yield line.decode().removesuffix("\n").removesuffix("\r")
-        except UnicodeDecodeError as error:
-            raise DataError(
-                f"line {number} must be UTF-8, got 0x{line[error.start]:02x} at its byte "
-                f"{error.start + 1}"
-            ) from error
+    name = "stdin" if data is None or data == "-" else data
+    opened = nullcontext(sys.stdin.buffer) if name == "stdin" else open_bytes(Path(name))
+    with opened as file:
+        for line in decoded_lines(file, name):
+            yield line.removesuffix("\n").removesuffix("\r")
 
 
 def write(
@@ -68,6 +62,21 @@ def judge(model: TextClassifier, texts: Iterator[str], json: bool) -> None:
             show(f"{','.join(map(str, said.label))}\t{text}")
         else:
             show(f"{said.label}\t{said.probability:.4f}\t{text}")
+        sys.stdout.flush()
+
+
+def interpret(
+    model: Translator, texts: Iterator[str], beam: int, glossary: Path | None, json: bool
+) -> None:
+    """The translation of each text, as it comes; as JSON one object in a line."""
+    from grukit.data.parallel import parallel
+    from grukit.decoding.search import Search
+
+    terms = {} if glossary is None else dict(zip(*parallel(glossary), strict=True))
+    search = Search(beam=beam, glossary=terms)
+    for text in texts:
+        answer = model.translate(text, search)
+        show(_json(answer.to_dict()) if json else answer.text)
         sys.stdout.flush()
 
 

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import log_softmax
 
-from grukit.nn.translation_model import TranslationModel
-
 
 class Ensemble:
     """Models that write one text together: the chance of a token is the mean of theirs."""
 
-    def __init__(self, networks: Sequence[TranslationModel]) -> None:
+    def __init__(self, networks: Iterable[Any]) -> None:
         self.networks = tuple(networks)
 
     def start(self, source: Tensor, lengths: Tensor) -> Any:

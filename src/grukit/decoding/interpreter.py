@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -15,7 +15,6 @@ from grukit.data.tokenizers import Tokenizer
 from grukit.decoding.beam import Demand, Hypothesis, beam_search
 from grukit.decoding.ensemble import Ensemble
 from grukit.decoding.search import Search
-from grukit.nn.translation_model import TranslationModel
 from grukit.results.translation import Candidate, Translation
 
 END = "<end>"
@@ -47,9 +46,7 @@ class Interpreter:
     longest: of a text with more tokens, parts of at most so many are translated one by one.
     """
 
-    def __init__(
-        self, networks: Sequence[TranslationModel], tokenizer: Tokenizer, longest: int
-    ) -> None:
+    def __init__(self, networks: Iterable[Any], tokenizer: Tokenizer, longest: int) -> None:
         self._model, self._tokenizer, self._longest = Ensemble(networks), tokenizer, longest
         self._end = tokenizer.special(END)
 

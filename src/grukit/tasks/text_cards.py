@@ -103,8 +103,8 @@ print(model.classify(["a text"]))
 
 def translator_card(model: Translator) -> str:
     """The card of a translator just trained."""
-    parameters = sum(p.numel() for network in model.networks_ for p in network.parameters())
-    networks = f"{len(model.networks_)} networks" if len(model.networks_) > 1 else "A network"
+    parameters = sum(p.numel() for network in model.network_ for p in network.parameters())
+    networks = f"{len(model.network_)} networks" if len(model.network_) > 1 else "A network"
     scores = "It was not validated."
     if model.validation_ is not None:
         scores = (

@@ -10,10 +10,10 @@ from typing import Any, ClassVar, Self, overload
 import numpy as np
 import safetensors.torch
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from grukit.core.errors import DataError, Interrupted, NotFittedError, ParameterError, must_be
+from grukit.core.errors import DataError, Interrupted, ParameterError, must_be
 from grukit.core.model_folder import write_model_folder
 from grukit.core.rules import check, flag, integer, number, one_of, text
 from grukit.data.chunks import IGNORED
@@ -81,7 +81,7 @@ class Translator(Estimator):
     bpe_dropout: in training each merge of a bpe is left out with this chance, so that a word is
         seen cut in many ways (Provilkov et al. 2020).
     label_smoothing: the share of the loss that asks for all tokens alike (Szegedy et al. 2016).
-    ensemble: so many networks, trained one after the other, that translate together.
+    ensemble: so many networks, trained on the same batches, that translate together.
     max_tokens: longer pairs are not learned; a longer text is translated in parts.
     source, target: the columns of a table.
     training: a FitConfig; its `average` is that of the checkpoints.
@@ -89,7 +89,7 @@ class Translator(Estimator):
 
     task: ClassVar[str] = "translation"
 
-    networks_: tuple[TranslationModel, ...]
+    network_: nn.ModuleList
     tokenizer_: Tokenizer
     longest_: int
     learned_: int
@@ -181,31 +181,30 @@ class Translator(Estimator):
             wanted = f"a pair of at most {self.max_tokens} tokens with two sides"
             raise DataError(f"the pairs must have {wanted}, got none ({skipped:,} left out)")
         train, validate = self._items(learned, tokenizer, True), self._items(judged, tokenizer)
-        settings = {
-            **{k: v for k, v in self._settings().items() if k not in ("training", "ensemble")},
-            "data": _fingerprint(learned),
-            "validation": _fingerprint(judged),
-        }
         longest = max(len(tokens_of(tokenizer, source)) for source, _ in learned)
-        self._begin(tokenizer, {"longest": longest, "learned": len(learned), "skipped": skipped})
-        for at in range(self.ensemble):
-            network = self._new_network(len(tokenizer), at)
-            try:
-                result = fit(
-                    network,
-                    self._loss,
-                    train,
-                    validate if judged else None,
-                    self.training or TRAINING,
-                    seed=int(self.seed) + at,
-                    checkpoint=checkpoint and Path(checkpoint, str(at)),
-                    resume=resume,
-                    settings=settings,
-                )
-            except Interrupted:
-                self._add(network, ())
-                raise
-            self._add(network, result.history)
+        counts = {"longest": longest, "learned": len(learned), "skipped": skipped}
+        networks = self._new_networks(len(tokenizer))
+        try:
+            result = fit(
+                networks,
+                self._loss,
+                train,
+                validate if judged else None,
+                self.training or TRAINING,
+                seed=int(self.seed),
+                checkpoint=checkpoint,
+                resume=resume,
+                settings={
+                    **{k: v for k, v in self._settings().items() if k != "training"},
+                    "data": _fingerprint(learned),
+                    "validation": _fingerprint(judged),
+                },
+            )
+        except Interrupted:
+            self._become(networks, tokenizer, counts, ())
+            self._card = translator_card(self)
+            raise
+        self._become(networks, tokenizer, counts, result.history)
         if judged:
             texts, answers = zip(*judged[:_MOST_JUDGED], strict=True)
             self.validation_ = self.evaluate(texts, answers)
@@ -249,7 +248,7 @@ class Translator(Estimator):
         if len(prefixes) != len(asked):
             wanted = f"one for all, or as many as texts ({len(asked):,})"
             raise ParameterError(must_be("prefix", wanted, len(prefixes)))
-        interpreter = Interpreter(self.networks_, self.tokenizer_, self.longest_)
+        interpreter = Interpreter(self.network_, self.tokenizer_, self.longest_)
         answers = interpreter.translate(asked, prefixes, search or Search())
         return answers[0] if isinstance(texts, str) else answers
 
@@ -276,9 +275,8 @@ class Translator(Estimator):
         config = {"task": self.task, "settings": self._settings(), "counts": counts}
         weights = safetensors.torch.save(
             {
-                f"networks.{at}.{name}": value.contiguous()
-                for at, network in enumerate(self.networks_)
-                for name, value in network.state_dict().items()
+                f"networks.{name}": value.contiguous()
+                for name, value in self.network_.state_dict().items()
             }
         )
         texts = {"README.md": self._card, "tokenizer.json": self.tokenizer_.to_json()}
@@ -291,28 +289,25 @@ class Translator(Estimator):
         self = cls(**settings_of(config))
         check(vars(self), _RULES)
         tokenizer = tokenizer_from_json(texts["tokenizer.json"])
-        self._begin(tokenizer, {name: int(config["counts"][name]) for name in _COUNTS})
-        for at in range(self.ensemble):
-            network, own = self._new_network(len(tokenizer), at), f"networks.{at}."
-            network.load_state_dict(
-                {n.removeprefix(own): value for n, value in tensors.items() if n.startswith(own)}
-            )
-            self._add(network, ())
+        networks = self._new_networks(len(tokenizer))
+        networks.load_state_dict(
+            {name.removeprefix("networks."): value for name, value in tensors.items()}
+        )
+        counts = {name: int(config["counts"][name]) for name in _COUNTS}
+        self._become(networks, tokenizer, counts, ())
         self._card = texts["README.md"]
         return self
 
-    def _begin(self, tokenizer: Tokenizer, counts: Mapping[str, int]) -> None:
-        self.tokenizer_ = tokenizer
+    def _become(
+        self,
+        networks: nn.ModuleList,
+        tokenizer: Tokenizer,
+        counts: Mapping[str, int],
+        history: tuple[EpochRecord, ...],
+    ) -> None:
+        self.network_, self.tokenizer_ = networks.eval(), tokenizer
         self.longest_, self.learned_, self.skipped_ = (counts[name] for name in _COUNTS)
-        self.networks_, self.history_, self.validation_ = (), (), None
-
-    def _add(self, network: TranslationModel, history: tuple[EpochRecord, ...]) -> None:
-        self.networks_ = (*self.networks_, network.eval())
-        self.history_ = (*self.history_, *history)
-
-    def _check_fitted(self) -> None:
-        if not getattr(self, "networks_", ()):
-            raise NotFittedError(f"this {type(self).__name__} must be fitted first: call fit(data)")
+        self.history_, self.validation_ = history, None
 
     def _pairs(self, sources: Any, targets: Any) -> list[Pair]:
         texts = parallel(sources, targets, self.source, self.target)
@@ -346,33 +341,40 @@ class Translator(Estimator):
             return TextPairs(words, end, drop.encode)
         return TextPairs([[tokens_of(tokenizer, side) for side in pair] for pair in pairs], end)
 
-    def _loss(self, network: TranslationModel, batch: PairBatch) -> LossSum:
-        output, _ = network(batch.source, batch.lengths, batch.written)
+    def _loss(self, networks: Any, batch: PairBatch) -> LossSum:
         counts = batch.answers != IGNORED
-        total = cross_entropy(
-            network.logits(output[counts]).float(),
-            batch.answers[counts],
-            reduction="sum",
-            label_smoothing=self.label_smoothing if network.training else 0.0,
-        )
-        return LossSum(total, counts.sum())
-
-    def _new_network(self, vocabulary: int, at: int) -> TranslationModel:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(self.seed) + at)
-            return TranslationModel(
-                vocabulary,
-                self.embedding_size,
-                self.hidden_size,
-                self.num_layers,
-                self.dropout,
-                self.recurrent_dropout,
-                self.embedding_dropout,
-                self.attention,
-                self.input_feeding,
-                self.coverage,
-                self.cell,
+        totals = []
+        for network in networks:
+            output, _ = network(batch.source, batch.lengths, batch.written)
+            total = cross_entropy(
+                network.logits(output[counts]).float(),
+                batch.answers[counts],
+                reduction="sum",
+                label_smoothing=self.label_smoothing if networks.training else 0.0,
             )
+            totals.append(total)
+        return LossSum(torch.stack(totals).mean(), counts.sum())
+
+    def _new_networks(self, vocabulary: int) -> nn.ModuleList:
+        networks = nn.ModuleList()
+        for at in range(self.ensemble):
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(int(self.seed) + at)
+                network = TranslationModel(
+                    vocabulary,
+                    self.embedding_size,
+                    self.hidden_size,
+                    self.num_layers,
+                    self.dropout,
+                    self.recurrent_dropout,
+                    self.embedding_dropout,
+                    self.attention,
+                    self.input_feeding,
+                    self.coverage,
+                    self.cell,
+                )
+            networks.append(network)
+        return networks
 
 
 def _fingerprint(pairs: list[Pair]) -> str:
