@@ -10,6 +10,7 @@ import torch
 
 from grukit import FitConfig, Translator
 from grukit.core.errors import DataError, ModelFolderError, NotFittedError, ParameterError
+from grukit.decoding.interpreter import Interpreter
 from grukit.decoding.search import Search
 
 NUMBERS = {"eins": "one", "zwei": "two", "drei": "three", "vier": "four"}
@@ -113,6 +114,17 @@ def test_spaces_and_empty_texts_stay(numbers):
     empty, spaces, inside = numbers.translate(["", " \n", "\teins zwei \n"])
     assert (empty.text, spaces.text, inside.text) == ("", " \n", "\tone two \n")
     assert empty.attention.shape == (0, 0)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a.\n\n  eins zwei drei.\n \n\tvier", "\n eins", " " * 30 + "eins zwei drei  \n ", "x" * 50],
+)
+def test_the_parts_of_a_text_make_it_again(numbers, text):
+    interpreter = Interpreter(numbers.network_, numbers.tokenizer_, longest=10)
+    parts = interpreter._parts(text)
+    assert "".join(part.before + part.text + part.after for part in parts) == text
+    assert all(part.text == part.text.strip() and len(part.text) < 11 for part in parts)
 
 
 def test_a_long_text_is_translated_in_parts(numbers):

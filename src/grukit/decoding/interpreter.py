@@ -79,16 +79,17 @@ class Interpreter:
 
     def _parts(self, text: str) -> list[_Part]:
         """The parts that have something to translate."""
-        core = text.strip()
-        at = text.index(core)
-        before, found = text[:at], []
-        for part in parts_of(core, self._longest, self._size) if core else ():
-            inner = part.strip()
-            after = part[len(inner) :]
-            found.append(_Part(before, inner, after))
+        found, before = [], ""
+        for part in parts_of(text, self._longest, self._size):
+            core = part.strip()
+            if not core:
+                before += part
+                continue
+            begin, _, after = part.partition(core)
+            found.append(_Part(before + begin, core, after))
             before = ""
-        if found:
-            found[-1] = found[-1]._replace(after=text[at + len(core) :])
+        if found and before:
+            found[-1] = found[-1]._replace(after=found[-1].after + before)
         return found
 
     def _size(self, part: str) -> int:

@@ -305,7 +305,7 @@ class Translator(Estimator):
         counts: Mapping[str, int],
         history: tuple[EpochRecord, ...],
     ) -> None:
-        self.network_, self.tokenizer_ = networks.eval(), tokenizer
+        self.network_, self.tokenizer_ = networks.cpu().eval(), tokenizer
         self.longest_, self.learned_, self.skipped_ = (counts[name] for name in _COUNTS)
         self.history_, self.validation_ = history, None
 
