@@ -130,7 +130,7 @@ def page(rows: dict[str, dict[str, Any]]) -> str:
     """The documentation page, from the saved rows."""
     parts = []
     titles = {
-        "mr": "## MR\n\nSentences of film reviews, means over {done} of ten folds, with the "
+        "mr": "## MR\n\nSentences of film reviews, means over {done} folds, with the "
         "standard deviation of their accuracies. Published for a convolutional network that also "
         "starts from random vectors: 75.9.",
         "imdb": "## IMDB\n\nWhole film reviews, 25,000 to learn and 25,000 to test, the official "

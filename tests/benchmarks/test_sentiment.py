@@ -25,7 +25,7 @@ def test_a_small_model_beats_the_most_frequent_class():
     other = copy.deepcopy(row)
     other["scores"]["grukit GRU"]["accuracy"] -= 0.1
     assert sentiment.means([row, other])["grukit GRU"]["accuracy"] == pytest.approx(accuracy - 0.05)
-    assert "2 of ten folds" in sentiment.page({"mr 0": row, "mr 1": other})
+    assert "means over 2 folds" in sentiment.page({"mr 0": row, "mr 1": other})
 
 
 def test_folds_are_of_equal_size():

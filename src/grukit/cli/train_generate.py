@@ -9,8 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from grukit.cli.options import Config, Json, option
-from grukit.cli.output import say, show_evaluation, show_json
-from grukit.cli.training import Overwrite, Resume, Seed, checkpoint_of, save_trained
+from grukit.cli.training import Overwrite, Resume, Seed, checkpoint_of, save_trained, show_trained
 
 
 def generate(
@@ -93,17 +92,4 @@ def generate(
     )
     writer.fit(text, validation, checkpoint=checkpoint, resume=resume)
     save_trained(writer, output, checkpoint)
-    scores = writer.validation_
-    assert scores is not None
-    if json:
-        losses = [record.validation_loss for record in writer.history_]
-        show_json(
-            {
-                "model": str(output),
-                "validation_losses": losses,
-                "evaluation": scores.to_dict(),
-            }
-        )
-        return
-    show_evaluation(scores)
-    say(f"trained for {len(writer.history_)} epochs; wrote {output}")
+    show_trained(writer, output, json)

@@ -9,8 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from grukit.cli.options import Config, Json, option
-from grukit.cli.output import say, show_evaluation, show_json
-from grukit.cli.training import Overwrite, Resume, Seed, checkpoint_of, save_trained
+from grukit.cli.training import Overwrite, Resume, Seed, checkpoint_of, save_trained, show_trained
 
 
 def translate(
@@ -104,12 +103,4 @@ def translate(
     )
     translator.fit(sources, translations, validation, checkpoint=checkpoint, resume=resume)
     save_trained(translator, output, checkpoint)
-    scores = translator.validation_
-    assert scores is not None
-    if json:
-        losses = [record.validation_loss for record in translator.history_]
-        evaluation = scores.to_dict()
-        show_json({"model": str(output), "validation_losses": losses, "evaluation": evaluation})
-        return
-    show_evaluation(scores)
-    say(f"trained for {len(translator.history_)} epochs; wrote {output}")
+    show_trained(translator, output, json)

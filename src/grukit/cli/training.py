@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from grukit.cli.options import option
-from grukit.cli.output import check_model_output, say
+from grukit.cli.output import check_model_output, say, show_evaluation, show_json
 from grukit.core.errors import DataError
 
 if TYPE_CHECKING:
@@ -79,3 +79,15 @@ def save_trained(estimator: Any, output: Path, checkpoint: Path) -> None:
     from grukit.training.checkpoint import remove_checkpoint
 
     remove_checkpoint(checkpoint)
+
+
+def show_trained(estimator: Any, output: Path, json: bool) -> None:
+    """How a model that was just saved does on what it was validated on."""
+    scores, history = estimator.validation_, estimator.history_
+    if json:
+        losses = [record.validation_loss for record in history]
+        evaluation = scores.to_dict()
+        show_json({"model": str(output), "validation_losses": losses, "evaluation": evaluation})
+        return
+    show_evaluation(scores)
+    say(f"trained for {len(history)} epochs; wrote {output}")
