@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 6
 SUFFIXES = (".png", ".svg", ".html")
+DPI = 160
 
 INK, GREY, PALE = "#222222", "#767676", "#e4e4e4"
 # Okabe & Ito's blue and vermillion, which every kind of colour blindness tells apart.
@@ -86,7 +87,7 @@ def left_out(shown: int, count: int, what: str) -> str:
 def render(figure: Figure, kind: str) -> bytes:
     """The figure as "png" or "svg"."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format=kind, dpi=160, facecolor="white")
+    figure.savefig(buffer, format=kind, dpi=DPI, facecolor="white")
     return buffer.getvalue()
 
 
