@@ -80,11 +80,11 @@ def test_evaluate_compares_with_labels(grukit, detector, pumps):
     ("command", "message"),
     [
         (("predict", "{detector}"), "takes DATA"),
-        (("predict", "{detector}", "{new}", "--future", "{new}"), "no --future"),
+        (("predict", "{detector}", "{new}", "--future", "{new}"), "not --future"),
         (("evaluate", "{detector}", "{new}"), "takes --labels"),
-        (("evaluate", "{detector}", "{new}", "--labels", "label", "--stride", "2"), "no --start"),
-        (("predict", "{model}", "--goes-on"), "--goes-on is for a detector"),
-        (("evaluate", "{model}", "{new}", "--labels", "label"), "are for a detector"),
+        (("evaluate", "{detector}", "{new}", "--labels", "label", "--stride", "2"), "not --stride"),
+        (("predict", "{model}", "--goes-on"), "not --goes-on"),
+        (("evaluate", "{model}", "{new}", "--labels", "label"), "not --labels"),
     ],
 )
 def test_options_of_another_task_are_refused(grukit, detector, model, pumps, command, message):

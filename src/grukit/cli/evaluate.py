@@ -7,11 +7,21 @@ from typing import Annotated
 
 import typer
 
-from grukit.cli.options import Config, Json, option, read_data
+from grukit.cli.options import Config, Json, only, option, read_data
 from grukit.cli.output import say, show_evaluation, show_json
+
+# What each task takes besides MODEL and --config.
+_TAKEN = {
+    "forecast": ("data", "start", "stride", "adaptive", "json"),
+    "anomaly": ("data", "labels", "goes_on", "json"),
+    "generation": ("data", "json"),
+    "classification": ("data", "json"),
+    "translation": ("data", "translations", "json"),
+}
 
 
 def evaluate(
+    context: typer.Context,
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="The model folder.")],
     data: Annotated[
         str,
@@ -71,38 +81,23 @@ def evaluate(
     anomalies is compared with labelled rows, a writer of text with how often each token comes,
     a judge of texts with a linear model of words, and a translator with a copy of the source.
     """
-    from grukit.tasks.anomaly import AnomalyDetector
     from grukit.tasks.base import load_model
-    from grukit.tasks.classification import TextClassifier
-    from grukit.tasks.generation import TextGenerator
-    from grukit.tasks.translation import Translator
 
     estimator = load_model(model)
-    if isinstance(estimator, AnomalyDetector):
-        if labels is None or start is not None or stride != 1 or adaptive:
-            raise typer.BadParameter(
-                "a detector of anomalies takes --labels, and no --start, --stride or --adaptive"
-            )
+    only(context, estimator.task, *_TAKEN[estimator.task])
+    if estimator.task == "anomaly":
+        if labels is None:
+            raise typer.BadParameter("a detector of anomalies takes --labels")
         evaluation = estimator.evaluate(read_data(data), labels, goes_on=goes_on)
-    elif isinstance(estimator, TextClassifier):
-        if labels is not None or goes_on or start is not None or stride != 1 or adaptive:
-            raise typer.BadParameter("a judge of texts takes no option of forecasts or anomalies")
-        evaluation = estimator.evaluate(Path(data))
-    elif isinstance(estimator, Translator):
-        if labels is not None or goes_on or start is not None or stride != 1 or adaptive:
-            raise typer.BadParameter("a translator takes no option of forecasts or anomalies")
+    elif estimator.task == "translation":
         evaluation = estimator.evaluate(Path(data), translations)
-    elif isinstance(estimator, TextGenerator):
-        if labels is not None or goes_on or start is not None or stride != 1 or adaptive:
-            raise typer.BadParameter("a writer of text takes no option of forecasts or anomalies")
-        evaluation = estimator.evaluate(Path(data))
-    else:
-        if labels is not None or goes_on:
-            raise typer.BadParameter("--labels and --goes-on are for a detector of anomalies")
+    elif estimator.task == "forecast":
         evaluation = estimator.evaluate(
             read_data(data), start=start, stride=stride, adaptive=adaptive
         )
         say(f"data: {evaluation.report}")
+    else:
+        evaluation = estimator.evaluate(Path(data))
     if json:
         show_json(evaluation.to_dict())
     else:

@@ -69,6 +69,19 @@ Json = Annotated[
 ]
 
 
+def only(context: typer.Context, task: str, *names: str) -> None:
+    """Refuse what was given besides these parameters, as a model of this task has no use for it."""
+    shown = {
+        str(parameter.name): parameter.opts[0] if parameter.opts[0][:2] == "--" else "DATA"
+        for parameter in context.command.params
+    }
+    for name in shown.keys() - {*names, "model", "config"}:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name != "DEFAULT":
+            taken = ", ".join(shown[one] for one in names)
+            raise typer.BadParameter(f"a model of task {task!r} takes {taken}, not {shown[name]}")
+
+
 def read_data(name: str) -> Any:
     """The path of a file as it stands, or the frame of the data set of that name."""
     from grukit.data import catalog

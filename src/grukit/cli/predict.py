@@ -7,13 +7,26 @@ from typing import Annotated
 
 import typer
 
-from grukit.cli.options import Config, Json, option, read_data
+from grukit.cli.options import Config, Json, only, option, read_data
 from grukit.cli.output import check_output, say, show, show_json, write_answer
 from grukit.cli.predict_text import interpret, judge, lines_of, write
 from grukit.cli.training import Seed
 
+# What each task takes besides MODEL and --config.
+_TAKEN = {
+    "forecast": ("data", "future", "paths", "output", "plot", "json"),
+    "anomaly": ("data", "goes_on", "output", "plot", "json"),
+    "generation": (
+        *("data", "prompt", "length", "samples", "temperature", "top_k", "top_p", "stop", "seed"),
+        *("stream", "json"),
+    ),
+    "classification": ("data", "json"),
+    "translation": ("data", "beam", "glossary", "json"),
+}
+
 
 def predict(
+    context: typer.Context,
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="The model folder.")],
     data: Annotated[
         str | None,
@@ -127,49 +140,38 @@ def predict(
     if paths and plot:
         raise typer.BadParameter("--plot draws quantiles, not --paths: give one of them")
     check_output(output, (".csv", ".parquet", ".json"))
-    from grukit.decoding.sampling import Sampling
     from grukit.plots.style import SUFFIXES
 
     check_output(plot, SUFFIXES)
-    from grukit.tasks.anomaly import AnomalyDetector
     from grukit.tasks.base import load_model
-    from grukit.tasks.classification import TextClassifier
-    from grukit.tasks.generation import TextGenerator
-    from grukit.tasks.translation import Translator
 
     estimator = load_model(model)
-    if isinstance(estimator, TextGenerator):
-        if future or goes_on or output or plot or paths:
-            raise typer.BadParameter("a writer of text takes no option of forecasts or anomalies")
+    only(context, estimator.task, *_TAKEN[estimator.task])
+    if estimator.task == "generation":
+        from grukit.decoding.sampling import Sampling
+
         prompts = lines_of(data) if prompt is None else iter((prompt,))
         rules = Sampling(temperature=temperature, top_k=top_k, top_p=top_p)
         options = {"length": length, "stop": tuple(stop or ()), "seed": seed, "sampling": rules}
         write(estimator, prompts, samples, stream, json, **options)
         return
-    if isinstance(estimator, TextClassifier):
-        if future or goes_on or output or plot or paths or prompt or stream:
-            raise typer.BadParameter("a judge of texts takes no option but --json")
+    if estimator.task == "classification":
         judge(estimator, lines_of(data), json)
         return
-    if isinstance(estimator, Translator):
-        if future or goes_on or output or plot or paths or prompt or stream:
-            raise typer.BadParameter("a translator takes no option but --beam, --glossary, --json")
+    if estimator.task == "translation":
         interpret(estimator, lines_of(data), beam, glossary, json)
         return
     known = None if data is None else read_data(data)
-    if isinstance(estimator, AnomalyDetector):
-        if known is None or future is not None or paths:
-            raise typer.BadParameter("a detector of anomalies takes DATA, no --future, no --paths")
+    if estimator.task == "anomaly":
+        if known is None:
+            raise typer.BadParameter("a detector of anomalies takes DATA")
         answer = estimator.detect(known, goes_on=goes_on)
+    elif paths:
+        answer = estimator.simulate(known, future, paths=paths)
     else:
-        if goes_on:
-            raise typer.BadParameter("--goes-on is for a detector of anomalies")
-        if paths:
-            answer = estimator.simulate(known, future, paths=paths)
-        else:
-            answer = estimator.predict(known, future)
-        if answer.report:
-            say(f"data: {answer.report}")
+        answer = estimator.predict(known, future)
+    if estimator.task == "forecast" and answer.report:
+        say(f"data: {answer.report}")
     if output:
         write_answer(answer, output)
         say(f"wrote {output}")
