@@ -209,6 +209,15 @@ def test_what_is_no_pair_is_told(tmp_path):
         small(attention="none").fit(LINES, ANSWERS)
 
 
+def test_no_pairs_are_told(numbers):
+    assert numbers.translate([]) == []
+    with pytest.raises(DataError, match="the data must have at least one pair, got none"):
+        numbers.evaluate([], [])
+    for tokenizer in ("bpe", "char", "byte"):
+        with pytest.raises(DataError, match=r"must have a pair .* got none \(0 left out\)"):
+            small(tokenizer=tokenizer).fit([], [])
+
+
 def test_empty_and_long_pairs_are_left_out_and_counted():
     lines, answers = [*LINES, "", "x" * 1_000_000, "eins"], [*ANSWERS, "none", "long", " "]
     model = small(max_tokens=50).fit(lines, answers, validation=None)

@@ -257,10 +257,12 @@ class Translator(Estimator):
     ) -> TranslationEvaluation:
         """BLEU and chrF of the translations, beside those of the sources as they are.
 
-        sources, targets: as for `fit`.
+        sources, targets: as for `fit`; DataError if there are none.
         """
         self._check_fitted()
         sources, targets = parallel(sources, targets, self.source, self.target)
+        if not sources:
+            raise DataError("the data must have at least one pair, got none")
         texts = [answer.text for answer in self.translate(sources, search)]
         scores, signatures = [], {}
         for name, answers in ((f"grukit {self.cell.upper()}", texts), ("copy", sources)):
