@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -65,7 +66,8 @@ def beam_search(
         they may be. A log chance is divided by ((5 + tokens) / 6)^length_penalty (Wu et al. 2016,
         arXiv:1609.08144, eq. 14).
 
-    An input is done when `beam` texts have ended. Phrases are searched for as in `phrases.choose`.
+    An input is done when `beam` texts have ended that each score better than all that go on. Phrases
+    are searched for as in `phrases.choose`.
     """
     inputs = len(demands)
     done: list[list[Hypothesis]] = [[] for _ in demands]
@@ -78,6 +80,8 @@ def beam_search(
         chances, state = model.step(written[:, :, -1].flatten(), state)
         chances = chances.double().view(len(active), beam, -1)
         before = written.shape[2] - 1
+        # Of those that end here, and of those that go on: with a token more, but without the end.
+        weight = ((6 + before) / 6) ** length_penalty
         for row, at in enumerate(active.tolist()):
             _hold(chances[row], demands[at], before, end)
         total = scores[:, :, None] + chances
@@ -92,15 +96,14 @@ def beam_search(
         for row, rank in ended[:, :beam].nonzero().tolist():
             tokens = tuple(written[row, parent[row, rank], 1:].tolist())
             log_chance = float(best[row, rank])
-            score = log_chance / ((6 + len(tokens)) / 6) ** length_penalty
             at = int(active[row])
             whole = len(tokens) < demands[at].length
-            done[at].append(Hypothesis(tokens, log_chance, score, whole))
+            done[at].append(Hypothesis(tokens, log_chance, log_chance / weight, whole))
         # Those that go on, best first.
         scores, rank = torch.where(token == end, -torch.inf, best).topk(beam)
         parent, token = parent.gather(1, rank), token.gather(1, rank)
-        going = torch.tensor([len(done[at]) < beam for at in active.tolist()], dtype=torch.bool)
-        going &= scores[:, 0] > -torch.inf
+        enough = torch.tensor([_nth_score(done[at], beam) for at in active.tolist()]).double()
+        going = scores[:, 0] / weight > enough
         rows = torch.arange(len(active))[:, None] * beam + parent
         state = model.select(state, rows[going].flatten())
         written = torch.cat([written.flatten(0, 1)[rows], token[..., None]], dim=2)[going]
@@ -114,6 +117,12 @@ def _candidates(total: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
     total = pad(total, (0, max(0, count - total.shape[-1])), value=-torch.inf)
     best, at = total.flatten(1).topk(count)
     return best, at // total.shape[-1], at % total.shape[-1]
+
+
+def _nth_score(found: list[Hypothesis], rank: int) -> float:
+    """The score of rank 1, 2, ...; minus infinity where there are not so many."""
+    scores = sorted((one.score for one in found), reverse=True)
+    return scores[rank - 1] if len(scores) >= rank else -math.inf
 
 
 def _ranked(found: list[Hypothesis], demand: Demand) -> list[Hypothesis]:
