@@ -66,8 +66,8 @@ def beam_search(
         they may be. A log chance is divided by ((5 + tokens) / 6)^length_penalty (Wu et al. 2016,
         arXiv:1609.08144, eq. 14).
 
-    An input is done when `beam` texts have ended that each score better than all that go on. Phrases
-    are searched for as in `phrases.choose`.
+    An input is done when `beam` texts have ended that each score better than all that go on.
+    Phrases are searched for as in `phrases.choose`.
     """
     inputs = len(demands)
     done: list[list[Hypothesis]] = [[] for _ in demands]
