@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from grukit.core.errors import DataError
 from grukit.data import texts, token_rows
-from grukit.data.texts import documents, pieces
+from grukit.data.texts import documents, pieces, spread
 from grukit.data.token_rows import counts_of, fingerprint, token_row
 from grukit.data.tokenizers import learn_tokenizer
 
@@ -148,3 +148,19 @@ def test_two_who_read_the_same_text_do_not_mix(files, monkeypatch):
         reader.join()
     assert len(rows) == 3
     assert all(np.array_equal(row, small) for row in rows)
+
+
+@given(st.lists(st.text("ab", min_size=1, max_size=30), max_size=60), st.integers(30, 200))
+@settings(max_examples=300, deadline=None)
+def test_of_many_texts_some_evenly_spread_are_kept(written, most):
+    kept = spread(iter(written), most)
+    fitting = (written[:: 1 << power] for power in range(8))
+    assert kept == next(some for some in fitting if sum(map(len, some)) <= most)
+
+
+def test_of_one_long_text_parts_are_kept():
+    text = "".join(map(chr, range(2000)))
+    kept = spread([text], 640)
+    assert kept == [text[at : at + 10] for at in range(0, 2000, 40)]
+    assert spread([text], 2000) == [text]
+    assert spread(["", "a"], 1) == ["a"]

@@ -68,6 +68,13 @@ def test_frequent_pairs_become_one_token():
     assert len(tokenizer.encode("banana banana")) < 13
 
 
+def test_byte_pairs_of_a_large_text_come_from_all_of_it(monkeypatch):
+    monkeypatch.setattr("grukit.data.tokenizers.MOST_LEARNED", 1000)
+    begins, ends = ["zq" * 5] * 200, ["xj" * 5] * 200
+    tokenizer = learn_tokenizer("bpe", iter(begins + ends), 258)
+    assert sorted(tokenizer.pieces("zqxj")) == ["xj", "zq"]
+
+
 def test_a_kind_that_is_none():
     with pytest.raises(ParameterError, match="'byte', 'char', 'bpe', 'word', got 'line'"):
         learn_tokenizer("line", [])

@@ -196,10 +196,31 @@ def test_data_may_arrange_its_batches():
     assert spread <= float(toy.train.tensors[0][:, 0].max() - toy.train.tensors[0][:, 0].min())
 
 
-def test_state_is_carried_through_all_items():
-    toy = KINDS["carried"]()
+def test_state_is_carried_from_one_epoch_to_the_next_until_the_data_begins_again():
+    toy, seen = KINDS["going on"](), []
+
+    def loss(model, batch, state):
+        if model.training:
+            (at,) = (toy.train.tensors[0] == batch[0]).flatten(1).all(1).nonzero().tolist()
+            seen.append((at[0], 0 if state is None else state["steps"]))
+        return toy.loss(model, batch, state)
+
+    train(toy, loss)
+    assert seen == [(at % 7, at % 7) for at in range(15)]
     with pytest.raises(ParameterError, match="items_per_epoch must be None where state is carried"):
-        train(toy, config=replace(toy.config, items_per_epoch=2))
+        train(toy, config=replace(toy.config, items_per_epoch=2, batch_size=2))
+
+
+def test_state_is_carried_through_the_items_of_one_update():
+    toy, seen = KINDS["going on"](), []
+
+    def loss(model, batch, state):
+        if model.training:
+            seen.append(0 if state is None else state["steps"])
+        return toy.loss(model, batch, state)
+
+    train(toy, loss, config=replace(toy.config, accumulate=2))
+    assert seen == [at % 7 for at in range(15)]
 
 
 def test_equal_seeds_give_equal_weights_and_the_callers_random_state_stays():

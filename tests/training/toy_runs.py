@@ -91,10 +91,11 @@ class Carried:
 
     config = FitConfig(epochs=3, batch_size=1, learning_rate=0.02)
     carry_state = True
+    chunks = UPDATES_PER_EPOCH
 
     def __init__(self):
         random = torch.Generator().manual_seed(1)
-        x = torch.randn(UPDATES_PER_EPOCH, 6, 2, 1, generator=random)
+        x = torch.randn(self.chunks, 6, 2, 1, generator=random)
         self.train, self.validation = Rows(x), Rows(x[:2])
         torch.manual_seed(2)
         self.model = nn.ModuleDict({"gru": nn.GRU(1, 4), "out": nn.Linear(4, 1)})
@@ -108,12 +109,20 @@ class Carried:
         return LossSum(error.sum(), error.numel(), {"h": h, "steps": steps + 1, "none": (None,)})
 
 
+class GoingOn(Carried):
+    """The same in epochs that end before the series does, and go on where the last one ended."""
+
+    config = replace(Carried.config, items_per_epoch=UPDATES_PER_EPOCH)
+    chunks = UPDATES_PER_EPOCH + 2
+
+
 KINDS = {
     "shuffled": Shuffled,
     "drawn": Drawn,
     "averaged": Averaged,
     "arranged": Arranged,
     "carried": Carried,
+    "going on": GoingOn,
 }
 
 

@@ -61,6 +61,34 @@ def pieces(path: Path, start: int = 0) -> Iterator[tuple[str, int]]:
             raise DataError(f"{path} must be a whole {path.suffix} file: {error}") from error
 
 
+def spread(texts: Iterable[str], most: int) -> list[str]:
+    """All of them up to `most` characters; of more some, evenly spread and at most that long.
+
+    They are read once, and no more than `most` characters are held beside the one that comes.
+
+    >>> spread(["one", "two", "three", "four", "five"], 12)
+    ['one', 'three', 'five']
+    """
+    kept: list[str] = []
+    size, every = 0, 1
+    for number, text in enumerate(_parts(texts, most)):
+        if number % every == 0:
+            kept.append(text)
+            size += len(text)
+        while size > most:
+            kept, every = kept[::2], 2 * every
+            size = sum(map(len, kept))
+    return kept
+
+
+def _parts(texts: Iterable[str], most: int) -> Iterator[str]:
+    """Texts, cut where one alone has more than `most` characters."""
+    for text in texts:
+        length = len(text) if len(text) <= most else -(-most // 64)
+        for start in range(0, len(text), max(1, length)):
+            yield text[start : start + length]
+
+
 def decoded_lines(source: Iterable[bytes], name: str) -> Iterator[str]:
     """Lines of UTF-8, with their ends; DataError with the number of the first that is none."""
     for number, line in enumerate(source, start=1):

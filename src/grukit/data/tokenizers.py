@@ -23,6 +23,7 @@ import numpy as np
 
 from grukit.core.errors import DataError, ParameterError, must_be
 from grukit.core.extras import require
+from grukit.data.texts import spread
 
 # Scripts written without spaces, whose signs say something alone; and signs that go with the one
 # before, which are no letters to `re`: accents, and vowels from Hebrew to Tibetan.
@@ -30,6 +31,8 @@ _ALONE = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _JOINED = "\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0900-\u0963\u0970-\u0fbc"
 _RUN = rf"[^\W{_ALONE}](?:[^\W{_ALONE}]|[{_JOINED}])*"
 _WORD = re.compile(rf"{_RUN}(?:['’]{_RUN})*|\S")
+MOST_LEARNED = 100_000_000
+"""Byte pairs are learned from so many characters at most."""
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 """What bytes that are no UTF-8 become."""
 
@@ -168,7 +171,10 @@ class BpeTokenizer(Tokenizer):
     def learn(
         cls, texts: Iterable[str], vocabulary: int, specials: Sequence[str] = ()
     ) -> BpeTokenizer:
-        """One of at most `vocabulary` tokens, the 256 bytes and the specials among them."""
+        """One of at most `vocabulary` tokens, the 256 bytes and the specials among them.
+
+        Of more than 100 million characters it reads pieces of them, evenly spread.
+        """
         tokenizers = require("tokenizers")
         library = tokenizers.Tokenizer(tokenizers.models.BPE())
         level = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -179,7 +185,7 @@ class BpeTokenizer(Tokenizer):
             initial_alphabet=level.alphabet(),
             show_progress=False,
         )
-        library.train_from_iterator(map(_checked, texts), trainer)
+        library.train_from_iterator(map(_checked, spread(texts, MOST_LEARNED)), trainer)
         return cls(library, specials)
 
     def __len__(self) -> int:

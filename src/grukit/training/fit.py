@@ -80,7 +80,8 @@ def fit(
     seed:        decides the batch order and torch's random numbers within each update.
     carry_state: truncated back-propagation through time (Williams and Peng 1990). Batches come in
                  the order of the data, and the state of one enters the next, detached; it is None
-                 at the start of each epoch.
+                 at the start of the data. With `items_per_epoch` an epoch goes on where the last
+                 one ended.
     checkpoint:  folder to save the run in: within an epoch, at its end, and when interrupted. What
                  an earlier run saved there is deleted unless it is resumed.
     resume:      go on from the checkpoint, bit for bit. Without one yet the run starts from the
@@ -100,8 +101,8 @@ def fit(
     config = config or FitConfig()
     if resume and checkpoint is None:
         raise ParameterError("resume must come with a checkpoint folder, got checkpoint=None")
-    if carry_state and config.items_per_epoch is not None:
-        wanted = "None where state is carried from item to item"
+    if carry_state and config.items_per_epoch is not None and config.batch_size > 1:
+        wanted = "None where state is carried from batch to batch of several items"
         raise ParameterError(must_be("items_per_epoch", wanted, config.items_per_epoch))
     for name, data in (("training", train), ("validation", validation)):
         if data is not None and len(data) == 0:
@@ -274,7 +275,7 @@ class _Run:
         rate = learning_rate_at(position.step - 1, self.steps, self.config)
         record = EpochRecord(epoch, train_loss, validation_loss, rate)
         position.history.append(asdict(record))
-        position.loss_total, position.loss_count, position.carried = 0.0, 0.0, None
+        position.loss_total, position.loss_count = 0.0, 0.0
         self.bar.scores(train_loss, validation_loss)
         self.log.write(
             position.step, epoch_train_loss=train_loss, epoch_validation_loss=validation_loss

@@ -72,7 +72,8 @@ class Optimization:
 
     judged: what is validated and kept: the model, or one like it with the mean of its weights.
 
-    With `carry_state` the loss is called with the state it returned for the batch before.
+    With `carry_state` the loss is called with the state it returned for the batch before, and with
+    None for the first item of the data.
     """
 
     def __init__(
@@ -120,8 +121,9 @@ class Optimization:
         self.model.train()
         self.optimizer.zero_grad()
         total, count, unit = 0.0, 0.0, 0.0
-        for batch in self.batches(data, order):
-            part = self._forward(self.model, batch, state)
+        starts = (order[:: self._batch_size] == 0).tolist()
+        for starts_again, batch in zip(starts, self.batches(data, order), strict=True):
+            part = self._forward(self.model, batch, None if starts_again else state)
             unit = unit or max(1.0, float(part.count))
             self.scaler.scale(part.total * (self.models or 1) / unit).backward()
             total, count = total + float(part.total.detach()), count + float(part.count)

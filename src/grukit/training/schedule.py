@@ -44,11 +44,13 @@ def item_order(
 
     >>> torch.cat([item_order(6, 0, epoch, False, per_epoch=4) for epoch in (1, 2, 3)])
     tensor([1, 4, 5, 3, 2, 0, 4, 1, 2, 5, 3, 0])
+    >>> torch.cat([item_order(6, 0, epoch, True, per_epoch=4) for epoch in (1, 2, 3)])
+    tensor([0, 1, 2, 3, 4, 5, 0, 1, 2, 3, 4, 5])
     """
-    if in_order:
-        return torch.arange(size)
     count = min(per_epoch or size, size)
     first, stop = (epoch - 1) * count, epoch * count
+    if in_order:
+        return torch.arange(first, stop) % size
     rounds = range(first // size, -(-stop // size))
     order = [np.random.default_rng((seed, _ORDER, at + 1)).permutation(size) for at in rounds]
     skipped = rounds[0] * size
