@@ -88,7 +88,8 @@ def test_stop_strings_end_the_text(alphabet):
 @pytest.mark.parametrize("cell", ["gru", "lstm", "rnn"])
 @pytest.mark.parametrize("tokenizer", ["char", "byte", "bpe"])
 def test_a_step_at_a_time_is_the_whole_text(cell, tokenizer):
-    model = small(cell=cell, tokenizer=tokenizer, vocabulary=300, num_layers=2)
+    softmax = "adaptive" if tokenizer == "bpe" else "full"
+    model = small(cell=cell, tokenizer=tokenizer, vocabulary=300, num_layers=2, softmax=softmax)
     model.fit("the naïve cat sat on the mat. " * 30)
     text = "the naïve mat"
     tokens = model.tokenizer_.encode(text)
@@ -182,16 +183,38 @@ def test_other_seeds_give_other_models_and_texts():
     assert len(texts) == 4
 
 
-def test_an_interrupted_training_goes_on(tmp_path):
+def test_frequent_tokens_first_by_an_adaptive_softmax(tmp_path):
+    text = "the cat sat on the mat; a dog. " * 60
+    training = replace(QUICK, epochs=8)
+    model = small(tokenizer="bpe", vocabulary=300, softmax="adaptive", training=training).fit(text)
+    assert model.score(text[:310]).nats_per_character < 0.3
+    assert model.generate("the cat", length=60, sampling=GREEDY).text.startswith(
+        " sat on the mat; "
+    )
+    model.save(tmp_path / "model")
+    again = TextGenerator.load(tmp_path / "model")
+    assert again.score(text) == model.score(text)
+    options = {"length": 40, "sampling": Sampling(temperature=2.0)}
+    together = again.generate_many("the", 3, **options)
+    assert together == [model.generate("the", seed=seed, **options) for seed in range(3)]
+    assert len({written.text for written in together}) == 3
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"softmax": "adaptive"}, {"training": replace(QUICK, epochs=3, items_per_epoch=10)}],
+)
+def test_an_interrupted_training_goes_on(settings, tmp_path):
     class Stop(Exception):
         pass
 
     text = "the cat sat on the mat. " * 40
-    whole = small().fit(text)
-    model = small(training=replace(QUICK, save_every_seconds=0))
+    whole = small(**settings).fit(text)
+    training = replace(settings.get("training", QUICK), save_every_seconds=0)
+    model = small(**{**settings, "training": training})
 
     def stopping(*arguments):
-        if len(calls) == 7:
+        if len(calls) == 17:
             raise Stop
         calls.append(None)
         return loss(*arguments)

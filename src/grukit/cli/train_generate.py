@@ -34,6 +34,12 @@ def generate(
         Literal["gru", "lstm", "rnn"],
         option(metavar="CELL", help="What the network is made of: gru, lstm or rnn."),
     ] = "gru",
+    softmax: Annotated[
+        Literal["full", "adaptive"],
+        option(
+            metavar="SOFTMAX", help="full, or adaptive: quicker for tens of thousands of tokens."
+        ),
+    ] = "full",
     hidden_size: Annotated[
         int, option(min=1, metavar="UNITS", help="Units of each recurrent layer.")
     ] = 512,
@@ -81,6 +87,7 @@ def generate(
         tokenizer=tokenizer,
         vocabulary=vocabulary,
         cell=cell,
+        softmax=softmax,
         hidden_size=hidden_size,
         num_layers=num_layers,
         dropout=dropout,

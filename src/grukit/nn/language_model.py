@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, embedding, linear
 
+from grukit.nn.adaptive_softmax import AdaptiveSoftmax
 from grukit.nn.encoder_decoder import ENCODERS
 from grukit.nn.masks import drop_mask
 
@@ -32,6 +33,8 @@ class LanguageModel(nn.Module):
     dropout: of what enters each layer, and of the last one's output.
     recurrent_dropout: of the state that enters the recurrent products.
     embedding_dropout: the share of tokens whose vector is zero for a chunk.
+    softmax: "full", or "adaptive" (see `grukit.nn.adaptive_softmax`), much less work for tens of
+        thousands of tokens, whose logits are the log of their chances, by weights of their own.
     """
 
     def __init__(
@@ -44,6 +47,7 @@ class LanguageModel(nn.Module):
         recurrent_dropout: float = 0.0,
         embedding_dropout: float = 0.0,
         cell: str = "gru",
+        softmax: str = "full",
     ) -> None:
         super().__init__()
         self.dropout, self.embedding_dropout = dropout, embedding_dropout
@@ -58,7 +62,19 @@ class LanguageModel(nn.Module):
         self.narrowed = None
         if hidden_size != embedding_size:
             self.narrowed = nn.Linear(hidden_size, embedding_size)
-        self.bias = nn.Parameter(torch.zeros(vocabulary))
+        if softmax == "adaptive":
+            self.adaptive, self.bias = AdaptiveSoftmax(embedding_size, vocabulary), None
+        else:
+            self.adaptive, self.bias = None, nn.Parameter(torch.zeros(vocabulary))
+
+    @torch.no_grad()
+    def set_counts(self, counts: Tensor) -> None:
+        """Begin with the chances that single tokens have by their counts [V]."""
+        if self.adaptive is not None:
+            self.adaptive.set_counts(counts)
+        if self.bias is not None:
+            chances = (counts.double() + 1) / (counts.sum() + len(counts))
+            self.bias.copy_(chances.log())
 
     def forward(
         self, tokens: Tensor, state: Any = None, resets: Tensor | None = None
@@ -79,8 +95,11 @@ class LanguageModel(nn.Module):
         """
         features, state = self._features(tokens, state, resets)
         targets = targets.t()
-        logits = self._logits(features).flatten(0, 1).float()
-        nats = cross_entropy(logits, targets.flatten(), ignore_index=-1, reduction="none")
+        if self.adaptive is not None:
+            nats = self.adaptive.surprise(self._narrow(features).flatten(0, 1), targets.flatten())
+        else:
+            logits = self._logits(features).flatten(0, 1).float()
+            nats = cross_entropy(logits, targets.flatten(), ignore_index=-1, reduction="none")
         return nats.view(targets.shape).t(), state
 
     @torch.no_grad()
@@ -112,6 +131,10 @@ class LanguageModel(nn.Module):
         return output, state
 
     def _logits(self, output: Tensor) -> Tensor:
-        if self.narrowed is not None:
-            output = self.narrowed(output)
+        output = self._narrow(output)
+        if self.adaptive is not None:
+            return self.adaptive(output.flatten(0, -2)).unflatten(0, output.shape[:-1])
         return linear(output, self.embedding, self.bias)
+
+    def _narrow(self, output: Tensor) -> Tensor:
+        return output if self.narrowed is None else self.narrowed(output)

@@ -44,6 +44,7 @@ _RULES = {
     "recurrent_dropout": number(at_least=0, below=1),
     "embedding_dropout": number(at_least=0, below=1),
     "cell": one_of("gru", "lstm", "rnn"),
+    "softmax": one_of("full", "adaptive"),
     "length": integer(at_least=1),
     "seed": integer(at_least=0),
 }
@@ -67,8 +68,10 @@ class TextGenerator(Estimator):
         default a quarter of hidden_size, at least 32.
     dropout, recurrent_dropout, embedding_dropout: see `grukit.nn.language_model.LanguageModel`.
     cell: "gru", "lstm" or "rnn".
+    softmax: "full", or "adaptive", which for vocabularies of tens of thousands is much quicker.
     length: steps that a gradient goes back (truncated back-propagation); states go on beyond.
-    training: a FitConfig, whose batch_size is how many places of the text are read side by side.
+    training: a FitConfig, whose batch_size is how many places of the text are read side by side,
+        and whose items are chunks of `length` steps of these.
     """
 
     task: ClassVar[str] = "generation"
@@ -88,6 +91,7 @@ class TextGenerator(Estimator):
         recurrent_dropout: float = 0.0,
         embedding_dropout: float = 0.0,
         cell: str = "gru",
+        softmax: str = "full",
         length: int = 128,
         training: FitConfig | None = None,
         seed: int = 0,
@@ -101,6 +105,7 @@ class TextGenerator(Estimator):
         self.recurrent_dropout = recurrent_dropout
         self.embedding_dropout = embedding_dropout
         self.cell = cell
+        self.softmax = softmax
         self.length = length
         self.training = training
         self.seed = seed
@@ -374,11 +379,10 @@ class TextGenerator(Estimator):
                 self.recurrent_dropout,
                 self.embedding_dropout,
                 self.cell,
+                self.softmax,
             )
         if counts is not None:
-            chances = (counts + 1) / (counts.sum() + vocabulary)
-            with torch.no_grad():
-                network.bias.copy_(torch.from_numpy(np.log(chances)))
+            network.set_counts(torch.from_numpy(counts))
         return network
 
 
