@@ -6,7 +6,12 @@ from scipy.optimize import minimize_scalar
 from sklearn import metrics
 
 from grukit.evaluation.classification import calibration_error, metrics_of
-from grukit.evaluation.temperature import best_threshold, fit_temperature, probabilities_of
+from grukit.evaluation.temperature import (
+    answers_of,
+    best_threshold,
+    fit_temperature,
+    probabilities_of,
+)
 
 RANDOM = np.random.default_rng(0)
 LOGITS = RANDOM.normal(size=(400, 4)) * 2
@@ -85,3 +90,12 @@ def test_thresholds():
     assert best_threshold(chances, truth, "f1") == pytest.approx(0.15)
     assert best_threshold(chances, np.ones(6, bool), "accuracy") < 0.075 + 1e-9
     assert best_threshold(np.array([0.3]), np.array([False]), "f1") == 0.5
+
+
+def test_answers_are_what_thresholds_say():
+    two, several = np.array([[0.7, 0.3], [0.4, 0.6]]), np.array([[0.7, 0.3], [0.2, 0.6]])
+    assert answers_of(two, False).tolist() == [0, 1]
+    assert answers_of(two, False, np.array([0.2])).tolist() == [1, 1]
+    assert answers_of(several, True).tolist() == [[1, 0], [0, 1]]
+    assert answers_of(several, True, np.array([0.8, 0.3])).tolist() == [[0, 1], [0, 1]]
+    assert answers_of(np.array([[0.2, 0.3, 0.5]]), False).tolist() == [2]

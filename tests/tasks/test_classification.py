@@ -94,10 +94,11 @@ def test_saved_and_loaded_whole(judge, tagger, tmp_path):
     )
     assert "linear, words" in (tmp_path / "judge" / "README.md").read_text(encoding="utf-8")
     config = json.loads((tmp_path / "judge" / "config.json").read_text(encoding="utf-8"))
-    config["classes"] = ["negative", "positive", "third"]
-    (tmp_path / "judge" / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    with pytest.raises(ModelFolderError, match="damaged"):
-        load_model(tmp_path / "judge")
+    for name, value in (("classes", ["a", "b", "c"]), ("thresholds", []), ("temperature", 0)):
+        other = json.dumps({**config, name: value})
+        (tmp_path / "judge" / "config.json").write_text(other, encoding="utf-8")
+        with pytest.raises(ModelFolderError, match="damaged"):
+            load_model(tmp_path / "judge")
 
 
 def test_several_labels(tagger):
@@ -186,6 +187,7 @@ def test_weights_by_number_are_saved(tmp_path):
     model = small(class_weight={0: 2.0, 1: 1.0}).fit(TEXTS[:90], [0, 1, 1] * 30)
     model.save(tmp_path / "model")
     assert load_model(tmp_path / "model").class_weight == {0: 2.0, 1: 1.0}
+    small(class_weight={np.int64(1): np.float32(2)}).fit(TEXTS[:90], [0, 1, 1] * 30)
 
 
 def test_a_thousand_to_one():

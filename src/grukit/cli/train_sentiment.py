@@ -78,7 +78,8 @@ def sentiment(
     """
     checkpoint = checkpoint_of(output, resume, overwrite)
 
-    from grukit.tasks.classification import TRAINING, TextClassifier
+    from grukit.tasks.classification import TextClassifier
+    from grukit.tasks.classification_settings import TRAINING
 
     judge = TextClassifier(
         tokenizer=tokenizer,

@@ -16,6 +16,23 @@ def probabilities_of(logits: np.ndarray, multilabel: bool) -> np.ndarray:
     return chances / chances.sum(axis=1, keepdims=True)
 
 
+def answers_of(
+    chances: np.ndarray, multilabel: bool, thresholds: np.ndarray | None = None
+) -> np.ndarray:
+    """What is said at chances [N, C], in the shape of targets: int64 [N], or 0 and 1 [N, C].
+
+    thresholds: from which chance on a class is said, float64 [C] or of two classes, for the second,
+        [1]; by default one half. Of more classes the most probable is said.
+    """
+    if thresholds is None:
+        thresholds = np.array([0.5])
+    if multilabel:
+        return (chances >= thresholds).astype(np.int64)
+    if chances.shape[1] == 2:
+        return (chances[:, 1] >= thresholds[0]).astype(np.int64)
+    return chances.argmax(1)
+
+
 def fit_temperature(logits: np.ndarray, targets: np.ndarray) -> float:
     """What logits are to be divided by, so that their chances have the least log loss.
 

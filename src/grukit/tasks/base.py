@@ -102,15 +102,15 @@ class Estimator:
         """What was saved; an error of the kinds named in `load` for parts that do not fit."""
         raise NotImplementedError
 
-    def _settings(self) -> dict[str, Any]:
-        """The constructor's arguments as JSON values."""
+    def _settings(self, **changed: Any) -> dict[str, Any]:
+        """The constructor's arguments as JSON values, some of them `changed` before."""
 
         def plain(value: Any) -> Any:
             if isinstance(value, FitConfig):
                 return asdict(value)
             return value.item() if isinstance(value, np.generic) else str(value)
 
-        return json.loads(json.dumps(self.get_params(), default=plain))
+        return json.loads(json.dumps({**self.get_params(), **changed}, default=plain))
 
     def _check_fitted(self) -> None:
         if not hasattr(self, "network_"):

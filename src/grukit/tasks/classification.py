@@ -2,75 +2,46 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
-import safetensors.torch
 import torch
 from torch import Tensor
 
-from grukit.core.errors import DataError, Interrupted, MissingExtra, ParameterError, must_be
+from grukit.core.errors import DataError, Interrupted, ParameterError, must_be
 from grukit.core.extras import require
 from grukit.core.model_folder import write_model_folder
-from grukit.core.rules import Rule, check, integer, number, one_of, optional, text
+from grukit.core.rules import check
 from grukit.data.labelled import labelled, texts_of
-from grukit.data.labels import Classes, held_out
 from grukit.data.text_batches import TextItems
 from grukit.data.tokenizers import Tokenizer, WordTokenizer, learn_tokenizer, tokenizer_from_json
-from grukit.data.word_vectors import read_word_vectors
-from grukit.evaluation.classification import metrics_of
-from grukit.evaluation.linear_text import LinearText
-from grukit.evaluation.temperature import best_threshold, fit_temperature, probabilities_of
+from grukit.evaluation.temperature import (
+    answers_of,
+    best_threshold,
+    fit_temperature,
+    probabilities_of,
+)
 from grukit.nn.recurrent_classifier import RecurrentClassifier
 from grukit.results.classification import (
     Classification,
     ClassificationEvaluation,
     TextExplanation,
 )
-from grukit.results.scores import Score
 from grukit.tasks.base import Estimator, settings_of
+from grukit.tasks.classification_data import Targeted, prepare
+from grukit.tasks.classification_folder import Learned, from_folder, to_folder
 from grukit.tasks.classification_loss import class_weights, classification_loss
+from grukit.tasks.classification_network import starting_network
+from grukit.tasks.classification_scores import beside_baselines, linear_baseline, shares_of
+from grukit.tasks.classification_settings import RULES, TRAINING
 from grukit.tasks.text_cards import classifier_card
 from grukit.tasks.text_explain import explain_text
 from grukit.training.fit import EpochRecord, FitConfig, fit
 
-TRAINING = FitConfig(epochs=6, batch_size=32, learning_rate=4e-3, average=0.998, patience=3)
 _PREDICTED_AT_ONCE = 64
-_THRESHOLD = Rule(
-    "None, 'f1', 'accuracy' or a number above 0 and below 1",
-    lambda value: (
-        one_of(None, "f1", "accuracy").holds(value) or number(above=0, below=1).holds(value)
-    ),
-)
-_CLASS_WEIGHT = Rule(
-    "None, 'balanced' or a dict of numbers above 0",
-    lambda value: (
-        all(map(number(above=0).holds, value.values()))
-        if isinstance(value, Mapping)
-        else one_of(None, "balanced").holds(value)
-    ),
-)
-_RULES = {
-    "tokenizer": one_of("word", "bpe", "char", "byte"),
-    "vocabulary": integer(at_least=258),
-    "embedding_size": optional(integer(at_least=1)),
-    "hidden_size": integer(at_least=1),
-    "num_layers": integer(at_least=1),
-    "dropout": number(at_least=0, below=1),
-    "word_dropout": number(at_least=0, below=1),
-    "cell": one_of("gru", "lstm", "rnn"),
-    "class_weight": _CLASS_WEIGHT,
-    "threshold": _THRESHOLD,
-    "max_tokens": optional(integer(at_least=2)),
-    "text": text(),
-    "label": text(),
-    "separator": optional(text()),
-    "seed": integer(at_least=0),
-}
 
 
 class TextClassifier(Estimator):
@@ -178,48 +149,31 @@ class TextClassifier(Estimator):
         outside their rules, DivergenceError if the loss is no longer finite, and Interrupted after
         Ctrl-C or SIGTERM, with the best weights so far in this model.
         """
-        check(vars(self), _RULES)
-        if self.threshold in ("f1", "accuracy") and validation is None:
-            raise ParameterError(
-                must_be("threshold", "a number without validation", self.threshold)
-            )
-        texts, labels = labelled(data, labels, self.text, self.label)
-        classes = Classes.learn(labels, self.separator)
-        if self.threshold is not None and not classes.multilabel and len(classes.names) > 2:
-            wanted = "None where one of more than two classes is to be named"
-            raise ParameterError(must_be("threshold", wanted, self.threshold))
-        targets = classes.targets(labels, self.separator)
-        judged = None
-        if isinstance(validation, (int, float)):
-            check({"validation": validation}, {"validation": number(above=0, below=1)})
-            learn, judge = held_out(targets, validation, int(self.seed))
-            judged = [texts[at] for at in judge], targets[judge]
-            texts, targets = [texts[at] for at in learn], targets[learn]
-        elif validation is not None:
-            given, names = validation if isinstance(validation, tuple) else (validation, None)
-            own, names = labelled(given, names, self.text, self.label)
-            judged = own, classes.targets(names, self.separator)
+        check(vars(self), RULES)
+        classes, learned, judged = prepare(self, data, labels, validation)
         tokenizer = learn_tokenizer(
-            self.tokenizer, texts, self.vocabulary, specials=(WordTokenizer.UNKNOWN,)
+            self.tokenizer, learned.texts, self.vocabulary, specials=(WordTokenizer.UNKNOWN,)
         )
-        network = self._new_network(tokenizer, len(classes.names), start=True)
-        weights = class_weights(self.class_weight, classes, targets)
-        self._become(network, tokenizer, classes, ())
-        self.shares_ = _shares(targets, len(classes.names))
+        network = starting_network(self, tokenizer, len(classes.names))
+        weights = class_weights(self.class_weight, classes, learned.targets)
+        shares = shares_of(learned.targets, len(classes.names))
+        given = self.threshold if isinstance(self.threshold, (int, float)) else 0.5
+        thresholds = np.full(len(classes.names) if classes.multilabel else 1, float(given))
+        self._become(Learned(network, tokenizer, classes, shares, 1.0, thresholds, None))
         try:
             result = fit(
                 network,
                 partial(classification_loss, weights=torch.from_numpy(weights)),
-                TextItems(self._rows(texts), targets),
-                None if judged is None else TextItems(self._rows(judged[0]), judged[1]),
+                self._items(learned),
+                None if judged is None else self._items(judged),
                 self.training or TRAINING,
                 seed=int(self.seed),
                 checkpoint=checkpoint,
                 resume=resume,
                 settings={
                     **{k: v for k, v in self._settings().items() if k != "training"},
-                    "data": _fingerprint(texts, targets),
-                    "validation": None if judged is None else _fingerprint(*judged),
+                    "data": learned.fingerprint(),
+                    "validation": None if judged is None else judged.fingerprint(),
                 },
             )
         except Interrupted:
@@ -227,10 +181,11 @@ class TextClassifier(Estimator):
             self._card = classifier_card(self)
             raise
         self.history_ = result.history
-        self.linear_ = _linear(texts, targets, weights)
+        self.linear_ = linear_baseline(learned, weights)
         if judged is not None:
-            self._calibrate(self._logits(judged[0]), judged[1])
-            self.validation_ = self._beside(*judged)
+            logits = self._logits(judged.texts)
+            self._calibrate(logits, judged.targets)
+            self.validation_ = beside_baselines(self, judged, logits)
         self._card = classifier_card(self)
         return self
 
@@ -279,7 +234,8 @@ class TextClassifier(Estimator):
         texts, labels = labelled(data, labels, self.text, self.label)
         if not texts:
             raise DataError("the data must have at least one text, got none")
-        return self._beside(texts, self._classes.targets(labels, self.separator))
+        judged = Targeted(texts, self._classes.targets(labels, self.separator))
+        return beside_baselines(self, judged, self._logits(texts))
 
     def explain(self, text: str, label: Any = None) -> TextExplanation:
         """What each token of a text added to the log-odds of a class.
@@ -309,25 +265,9 @@ class TextClassifier(Estimator):
     def save(self, path: str | Path) -> None:
         """Write the model folder in one switch; an error or a crash leaves an older one whole."""
         self._check_fitted()
-        settings = self._settings()
-        if isinstance(self.class_weight, Mapping):  # the keys of JSON are text
-            settings["class_weight"] = [list(pair) for pair in self.class_weight.items()]
-        config = {
-            "task": self.task,
-            "settings": settings,
-            "classes": list(self._classes.names),
-            "multilabel": self.multilabel_,
-            "temperature": self.temperature_,
-            "thresholds": self.thresholds_.tolist(),
-        }
-        tensors = {f"network.{name}": own for name, own in self.network_.state_dict().items()}
-        tensors["shares"] = torch.from_numpy(self.shares_)
-        if self.linear_ is not None:
-            tensors |= {
-                f"linear.{k}": torch.from_numpy(v) for k, v in self.linear_.arrays().items()
-            }
-        weights = safetensors.torch.save({k: v.contiguous() for k, v in tensors.items()})
+        config, weights = to_folder(self)
         texts = {"README.md": self._card, "tokenizer.json": self.tokenizer_.to_json()}
+        config = {"task": self.task, "settings": self._settings(), **config}
         write_model_folder(path, config, weights, texts)
 
     @classmethod
@@ -338,46 +278,29 @@ class TextClassifier(Estimator):
         if isinstance(settings["class_weight"], tuple):
             settings["class_weight"] = dict(settings["class_weight"])
         self = cls(**settings)
-        check(vars(self), _RULES)
+        check(vars(self), RULES)
         tokenizer = tokenizer_from_json(texts["tokenizer.json"])
-        classes = Classes(tuple(config["classes"]), bool(config["multilabel"]))
-        parts: dict[str, dict[str, Tensor]] = {"network": {}, "linear": {}}
-        shares = tensors.pop("shares").numpy()
-        for name, value in tensors.items():
-            whose, _, name = name.partition(".")
-            parts[whose][name] = value
-        size = parts["network"]["embedding"].shape[1]
-        network = self._new_network(tokenizer, len(classes.names), size)
-        network.load_state_dict(parts["network"])
-        self._become(network.eval(), tokenizer, classes, ())
-        self.shares_ = shares
-        self.temperature_ = float(config["temperature"])
-        self.thresholds_ = np.array(config["thresholds"], np.float64)
-        if len(classes.names) != len(shares) or not self.temperature_ > 0:
-            raise ValueError(must_be("shares", f"of {len(classes.names)} classes", shares.shape))
-        if parts["linear"]:
-            arrays = {name: value.numpy() for name, value in parts["linear"].items()}
-            self.linear_ = LinearText(**arrays, multilabel=classes.multilabel)
+        self._become(from_folder(self, config, tensors, tokenizer))
         self._card = texts["README.md"]
         return self
+
+    def _settings(self, **changed: Any) -> dict[str, Any]:
+        weight = self.class_weight
+        if isinstance(weight, Mapping):  # the keys of JSON are text
+            weight = list(weight.items())
+        return super()._settings(**{"class_weight": weight, **changed})
 
     @property
     def multilabel_(self) -> bool:
         """Whether a text may have several classes."""
         return self._classes.multilabel
 
-    def _become(
-        self,
-        network: RecurrentClassifier,
-        tokenizer: Tokenizer,
-        classes: Classes,
-        history: tuple[EpochRecord, ...],
-    ) -> None:
-        self.network_, self.tokenizer_, self._classes = network, tokenizer, classes
-        self.classes_, self.history_ = np.array(classes.names), history
-        self.temperature_, self.validation_, self.linear_ = 1.0, None, None
-        given = self.threshold if isinstance(self.threshold, (int, float)) else 0.5
-        self.thresholds_ = np.full(len(classes.names) if classes.multilabel else 1, float(given))
+    def _become(self, learned: Learned) -> None:
+        self.network_, self.tokenizer_, self._classes = learned[:3]
+        self.classes_ = np.array(self._classes.names)
+        self.shares_, self.temperature_, self.thresholds_, self.linear_ = learned[3:]
+        self.history_: tuple[EpochRecord, ...] = ()
+        self.validation_: ClassificationEvaluation | None = None
 
     def _calibrate(self, logits: np.ndarray, targets: np.ndarray) -> None:
         self.temperature_ = fit_temperature(logits, targets)
@@ -393,40 +316,12 @@ class TextClassifier(Estimator):
             )
 
     def _answers(self, chances: np.ndarray) -> np.ndarray:
-        """What is said at these chances, in the shape of targets: int64 [N] or [N, C]."""
-        if self.multilabel_:
-            return (chances >= self.thresholds_).astype(np.int64)
-        if chances.shape[1] == 2:
-            return (chances[:, 1] >= self.thresholds_[0]).astype(np.int64)
-        return chances.argmax(1)
-
-    def _beside(self, texts: Sequence[str], targets: np.ndarray) -> ClassificationEvaluation:
-        """The scores of the model and of its baselines."""
-        logits, name = self._logits(texts), f"grukit {self.cell.upper()}"
-        own = probabilities_of(logits / self.temperature_, self.multilabel_)
-        rivals = {name: (own, self._answers(own))}
-        if self.temperature_ != 1.0:
-            raw = probabilities_of(logits, self.multilabel_)
-            rivals[f"{name} before calibration"] = raw, self._said(raw)
-        if self.linear_ is not None:
-            linear = self.linear_.probabilities(texts)
-            rivals["linear, words and pairs"] = linear, self._said(linear)
-        majority = np.broadcast_to(self.shares_, own.shape)
-        rivals["most frequent class"] = majority, self._said(majority)
-        scores = [
-            Score(name, metrics_of(targets, chances, answers))
-            for name, (chances, answers) in rivals.items()
-        ]
-        return ClassificationEvaluation(tuple(scores), len(texts), self._classes.names)
-
-    def _said(self, chances: np.ndarray) -> np.ndarray:
-        """What is said at these chances where nobody has chosen a threshold."""
-        return (chances >= 0.5).astype(np.int64) if self.multilabel_ else chances.argmax(1)
+        return answers_of(chances, self.multilabel_, self.thresholds_)
 
     @torch.no_grad()
     def _logits(self, texts: Sequence[str]) -> np.ndarray:
         """float64 [N, C], each text's whatever else is asked for."""
-        items = TextItems(self._rows(texts), np.zeros(len(texts), np.int64))
+        items = self._items(Targeted(list(texts), np.zeros(len(texts), np.int64)))
         found = torch.zeros(len(texts), len(self.classes_), dtype=torch.float64)
         device = self.network_.embedding.device
         order = items.arranged(torch.arange(len(texts)), _PREDICTED_AT_ONCE)
@@ -436,45 +331,15 @@ class TextClassifier(Estimator):
             found[at] = logits.cpu().double()
         return found.numpy()
 
-    def _rows(self, texts: Sequence[str]) -> list[np.ndarray]:
-        return [self._cut(self.tokenizer_.encode(text)) for text in texts]
+    def _items(self, own: Targeted) -> TextItems:
+        rows = [self._cut(self.tokenizer_.encode(text)) for text in own.texts]
+        return TextItems(rows, own.targets)
 
     def _cut(self, tokens: np.ndarray) -> np.ndarray:
         if self.max_tokens is None or len(tokens) <= self.max_tokens:
             return tokens
         half = self.max_tokens // 2
         return np.concatenate([tokens[: self.max_tokens - half], tokens[-half:]])
-
-    def _new_network(
-        self, tokenizer: Tokenizer, classes: int, size: int | None = None, start: bool = False
-    ) -> RecurrentClassifier:
-        """A network; at the `start` of training with the word vectors that were given."""
-        found: Mapping[str, np.ndarray] = {}
-        if start and self.vectors is not None:
-            if not isinstance(tokenizer, WordTokenizer):
-                wanted = "None where the tokenizer is not 'word'"
-                raise ParameterError(must_be("vectors", wanted, str(self.vectors)))
-            found = read_word_vectors(Path(self.vectors), tokenizer.words)
-            size = len(next(iter(found.values())))
-            if self.embedding_size not in (None, size):
-                wanted = f"None or {size}, as the vectors are"
-                raise ParameterError(must_be("embedding_size", wanted, self.embedding_size))
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(self.seed))
-            network = RecurrentClassifier(
-                len(tokenizer),
-                classes,
-                size or self.embedding_size or 128,
-                self.hidden_size,
-                self.num_layers,
-                self.dropout,
-                self.word_dropout,
-                self.cell,
-            )
-        with torch.no_grad():
-            for word, vector in found.items():
-                network.embedding[tokenizer.encode(word)[0]] = torch.from_numpy(vector)
-        return network
 
     def __sklearn_tags__(self) -> Any:
         """What scikit-learn asks of an estimator."""
@@ -489,26 +354,3 @@ class TextClassifier(Estimator):
     def __sklearn_is_fitted__(self) -> bool:
         """The same."""
         return hasattr(self, "network_")
-
-
-def _shares(targets: np.ndarray, classes: int) -> np.ndarray:
-    """How often each class is there, float64 [C]."""
-    if targets.ndim == 2:
-        return targets.mean(axis=0, dtype=np.float64)
-    return np.bincount(targets, minlength=classes) / len(targets)
-
-
-def _linear(texts: Sequence[str], targets: np.ndarray, weights: np.ndarray) -> LinearText | None:
-    """The baseline, where its package is installed."""
-    try:
-        return LinearText.fit(texts, targets, weights)
-    except MissingExtra:
-        return None
-
-
-def _fingerprint(texts: Sequence[str], targets: np.ndarray) -> str:
-    """What tells these texts and targets from all others."""
-    digest = hashlib.sha256(targets.tobytes())
-    for own in texts:
-        digest.update(hashlib.sha256(own.encode()).digest())
-    return digest.hexdigest()
