@@ -8,6 +8,7 @@ POSITIVE = ("good", "great", "fine", "lovely", "bright")
 NEGATIVE = ("bad", "poor", "dull", "awful", "weak")
 NEGATIONS = ("not", "never")
 _BETWEEN = ("really", "so", "very", "all that", "in any way")
+_LETTERS = list("abcdefgh")
 _FILLERS = [
     "the",
     "a",
@@ -47,3 +48,27 @@ def planted_reviews(count: int = 1000, seed: int = 0) -> tuple[list[str], list[s
         texts.append(" ".join([*words[:at], *planted, *words[at:]]))
         labels.append("positive" if positive != negated else "negative")
     return texts, labels
+
+
+def reversed_letters(count: int = 1000, seed: int = 0) -> tuple[list[str], list[str]]:
+    """Texts of 2 to 8 random letters, and each of them backwards.
+
+    >>> reversed_letters(2)
+    (['feccaaa', 'gfh'], ['aaaccef', 'hfg'])
+    """
+    random = np.random.default_rng(seed)
+    rows = [random.choice(_LETTERS, size=random.integers(2, 9)) for _ in range(count)]
+    return ["".join(row) for row in rows], ["".join(row[::-1]) for row in rows]
+
+
+def counted_letters(count: int = 1000, seed: int = 0) -> tuple[list[str], list[str]]:
+    """Letters with a number from 1 to 9, and each letter so many times.
+
+    >>> counted_letters(2)
+    (['g 5', 'f 3'], ['ggggg', 'fff'])
+    """
+    random = np.random.default_rng(seed)
+    letters = random.choice(_LETTERS, size=count)
+    times = random.integers(1, 10, size=count)
+    pairs = list(zip(letters, times, strict=True))
+    return [f"{a} {n}" for a, n in pairs], [str(a) * int(n) for a, n in pairs]
