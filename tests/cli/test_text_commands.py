@@ -42,6 +42,19 @@ def test_a_prompt_is_gone_on_from(grukit, writer):
     assert first["text"] != second["text"]
 
 
+def test_the_likeliest_texts(grukit, writer):
+    command = ("predict", writer, "--prompt", "the cat", "--length", 8, "--beam", 3)
+    rows = [json.loads(row) for row in grukit(*command, "--samples", 3, "--json").out.splitlines()]
+    assert len({row["text"] for row in rows}) == 3
+    assert [row["nats"] for row in rows] == sorted(row["nats"] for row in rows)
+    assert grukit(*command).out == f"the cat{rows[0]['text']}\n"
+    assert "no more than 3" in grukit(*command, "--samples", 4).err
+    for senseless in (("--temperature", 0.5), ("--stop", "a"), ("--seed", 1), ("--stream",)):
+        outcome = grukit(*command, *senseless)
+        assert outcome.code == 2
+        assert f"not {senseless[0]}" in outcome.err
+
+
 def test_prompts_come_line_by_line(grukit, writer, monkeypatch):
     class Stdin:
         buffer = io.BytesIO(b"the\nmat\r\n")

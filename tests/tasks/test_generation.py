@@ -64,6 +64,18 @@ def test_texts_side_by_side_are_those_of_their_seeds(cell):
         model.generate_many("the", 0)
 
 
+def test_a_beam_finds_what_it_knows_by_heart(alphabet):
+    found = alphabet.beam_search("xyz ", beam=4, length=20)
+    assert found[0].text == ALPHABET[:20]
+    assert len({one.text for one in found}) == 4
+    assert all(one.ended == "length" for one in found)
+    for one in found:
+        scored = alphabet.score("xyz " + one.text).nats - alphabet.score("xyz ").nats
+        assert one.nats == pytest.approx(scored, rel=1e-3)
+    with pytest.raises(ParameterError, match="beam must be an integer of at least 1"):
+        alphabet.beam_search("a", beam=0)
+
+
 def test_a_long_prompt_is_read_in_parts(alphabet, monkeypatch):
     prompt, options = ALPHABET * 4, {"length": 30, "sampling": GREEDY}
     whole = alphabet.generate(prompt, **options)

@@ -9,7 +9,7 @@ import typer
 
 from grukit.cli.options import Config, Json, only, option, read_data
 from grukit.cli.output import check_output, say, show, show_json, write_answer
-from grukit.cli.predict_text import interpret, judge, lines_of, write
+from grukit.cli.predict_text import interpret, judge, lines_of, write, write_likeliest
 from grukit.cli.training import Seed
 
 # What each task takes besides MODEL and --config.
@@ -18,11 +18,12 @@ _TAKEN = {
     "anomaly": ("data", "goes_on", "output", "plot", "json"),
     "generation": (
         *("data", "prompt", "length", "samples", "temperature", "top_k", "top_p", "stop", "seed"),
-        *("stream", "json"),
+        *("stream", "beam", "json"),
     ),
     "classification": ("data", "json"),
     "translation": ("data", "beam", "glossary", "json"),
 }
+_TAKEN_WITH_BEAM = ("data", "prompt", "length", "samples", "beam", "json")
 
 
 def predict(
@@ -110,9 +111,14 @@ def predict(
         option(metavar="TEXT", help="Of a writer: what ends it, and is left out. Repeatable."),
     ] = None,
     beam: Annotated[
-        int,
-        option(min=1, metavar="COUNT", help="Of a translator: candidates followed side by side."),
-    ] = 5,
+        int | None,
+        option(
+            min=1,
+            metavar="COUNT",
+            help="Of a translator: candidates followed side by side, by default 5. Of a writer: so "
+            "too, for the likeliest texts in place of drawn ones.",
+        ),
+    ] = None,
     glossary: Annotated[
         Path | None,
         option(
@@ -151,6 +157,10 @@ def predict(
         from grukit.decoding.sampling import Sampling
 
         prompts = lines_of(data) if prompt is None else iter((prompt,))
+        if beam is not None:
+            only(context, "generation with --beam", *_TAKEN_WITH_BEAM)
+            write_likeliest(estimator, prompts, beam, samples, length, json)
+            return
         rules = Sampling(temperature=temperature, top_k=top_k, top_p=top_p)
         options = {"length": length, "stop": tuple(stop or ()), "seed": seed, "sampling": rules}
         write(estimator, prompts, samples, stream, json, **options)
@@ -159,7 +169,7 @@ def predict(
         judge(estimator, lines_of(data), json)
         return
     if estimator.task == "translation":
-        interpret(estimator, lines_of(data), beam, glossary, json)
+        interpret(estimator, lines_of(data), beam or 5, glossary, json)
         return
     known = None if data is None else read_data(data)
     if estimator.task == "anomaly":

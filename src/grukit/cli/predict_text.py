@@ -52,6 +52,17 @@ def write(
             show(_json(written.to_dict()) if json else str(written))
 
 
+def write_likeliest(
+    model: TextGenerator, prompts: Iterator[str], beam: int, samples: int, length: int, json: bool
+) -> None:
+    """The likeliest texts after each prompt that a beam search finds, the best first."""
+    if samples > beam:
+        raise typer.BadParameter(f"--beam {beam} finds no more than {beam} --samples")
+    for prompt in prompts:
+        for written in model.beam_search(prompt, beam=beam, length=length)[:samples]:
+            show(_json(written.to_dict()) if json else str(written))
+
+
 def judge(model: TextClassifier, texts: Iterator[str], json: bool) -> None:
     """What the model says of each text, as it comes: label, chance and text, apart by tabs."""
     for text in texts:

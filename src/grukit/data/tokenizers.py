@@ -192,8 +192,9 @@ class BpeTokenizer(Tokenizer):
         return len(self.specials) + self.library.get_vocab_size()
 
     def encode(self, text: str) -> np.ndarray:
-        tokens = self.library.encode(_checked(text), add_special_tokens=False).ids
-        return np.array(tokens, np.int64) + len(self.specials)
+        # The quick form leaves out where in the text each token is.
+        (found,) = self.library.encode_batch_fast([_checked(text)], add_special_tokens=False)
+        return np.array(found.ids, np.int64) + len(self.specials)
 
     def decode(self, tokens: Iterable[int]) -> str:
         first = len(self.specials)

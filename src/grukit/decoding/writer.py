@@ -79,7 +79,7 @@ def write(
     prompt: at least one token. Gives for each step the piece of each text, "" after its end.
     """
     logits, state = network.read(torch.tensor([prompt]))
-    logits, state = logits.expand(len(writers), -1), _rows(state, [0] * len(writers))
+    logits, state = logits.expand(len(writers), -1), rows_of(state, [0] * len(writers))
     going = [at for at, writer in enumerate(writers) if not writer.ended]
     while going:
         pieces = [""] * len(writers)
@@ -88,12 +88,12 @@ def write(
         yield pieces
         still = [row for row, at in enumerate(going) if not writers[at].ended]
         if len(still) < len(going):
-            going, state = [going[row] for row in still], _rows(state, still)
+            going, state = [going[row] for row in still], rows_of(state, still)
         if going:
             logits, state = network.step(torch.tensor([writers[at].latest for at in going]), state)
 
 
-def _rows(state: Any, rows: list[int]) -> Any:
+def rows_of(state: Any, rows: list[int] | Tensor) -> Any:
     """A state [L, B, H], or a pair of them, of some of its rows."""
     if isinstance(state, Tensor):
         return state[:, rows]

@@ -19,6 +19,7 @@ from grukit.data.chunks import IGNORED, Chunk, Chunks
 from grukit.data.texts import documents
 from grukit.data.token_rows import counts_of, fingerprint, token_row
 from grukit.data.tokenizers import Tokenizer, learn_tokenizer, tokenizer_from_json
+from grukit.decoding.likeliest import likeliest
 from grukit.decoding.sampling import Sampling
 from grukit.decoding.text_stream import TextStream
 from grukit.decoding.writer import Writer, write
@@ -227,6 +228,21 @@ class TextGenerator(Estimator):
         """The text of `generate`, piece by piece as it comes."""
         read, writers = self._writers(prompt, 1, length, stop, seed, sampling)
         return (piece for (piece,) in write(self.network_, read, writers) if piece)
+
+    def beam_search(
+        self, prompt: str = "", *, beam: int = 5, length: int = 100
+    ) -> list[Generation]:
+        """The likeliest texts that go on from a prompt, at most `beam`, the best first.
+
+        Nothing is drawn by chance. Texts that the model ends early are likelier than long ones.
+
+        beam: how many are followed side by side; the more, the nearer to the likeliest of all.
+        length: how many tokens at most.
+        """
+        self._check_fitted()
+        given = {"beam": beam, "length": length}
+        check(given, {"beam": integer(at_least=1), "length": integer(at_least=1)})
+        return likeliest(self.network_, self.tokenizer_, self._end, prompt, length, beam)
 
     def score(self, text: Any) -> TextScore:
         """How well the model foretells a text, given as for `fit`; its end is not counted."""
