@@ -56,6 +56,7 @@ def test_planted_words_are_found_where_words_alone_do_not_tell(judge):
     assert by_name["linear, words and pairs"]["accuracy"] < 0.9
     assert by_name["most frequent class"]["accuracy"] < 0.6
     assert evaluation.texts == 200
+    assert evaluation.beats("accuracy")
     assert evaluation.to_dict()["classes"] == ["negative", "positive"]
 
 

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from grukit.results.conversion import to_frame
-from grukit.results.scores import ScoreTable
+from grukit.results.scores import Score, ScoreTable
+
+UNCALIBRATED = "before calibration"
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,11 @@ class ClassificationEvaluation(ScoreTable):
 
     texts: int
     classes: tuple[Any, ...]
+
+    @property
+    def _baselines(self) -> tuple[Score, ...]:
+        """The model itself before its temperature is none."""
+        return tuple(own for own in self.scores[1:] if not own.name.endswith(UNCALIBRATED))
 
     def to_dict(self) -> dict[str, Any]:
         """The whole evaluation in strings, numbers and lists; what is not finite is None."""

@@ -57,8 +57,8 @@ class ScoreTable:
         """
         check({"metric": metric}, {"metric": one_of(*self.metrics)})
         loss = _column(metric).loss
-        model, *baselines = (loss(score.metrics[metric]) for score in self.scores)
-        return all(model < baseline for baseline in baselines)
+        model = loss(self.scores[0].metrics[metric])
+        return all(model < loss(score.metrics[metric]) for score in self._baselines)
 
     def table(self) -> str:
         """The scores as aligned text, the model first, the best of each column marked with *."""
@@ -81,6 +81,10 @@ class ScoreTable:
         for metric in self.metrics:
             data[metric] = [score.metrics[metric] for score in self.scores]
         return to_frame(data, backend)
+
+    @property
+    def _baselines(self) -> tuple[Score, ...]:
+        return self.scores[1:]
 
     def _score_dicts(self) -> list[dict[str, Any]]:
         return [

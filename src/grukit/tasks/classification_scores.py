@@ -10,7 +10,7 @@ from grukit.core.errors import MissingExtra
 from grukit.evaluation.classification import metrics_of
 from grukit.evaluation.linear_text import LinearText
 from grukit.evaluation.temperature import answers_of, probabilities_of
-from grukit.results.classification import ClassificationEvaluation
+from grukit.results.classification import UNCALIBRATED, ClassificationEvaluation
 from grukit.results.scores import Score
 from grukit.tasks.classification_data import Targeted
 
@@ -44,7 +44,7 @@ def beside_baselines(
     if model.linear_ is not None:
         others = {"linear, words and pairs": model.linear_.probabilities(judged.texts), **others}
     if model.temperature_ != 1.0:
-        others = {f"{name} before calibration": probabilities_of(logits, multilabel), **others}
+        others = {f"{name} {UNCALIBRATED}": probabilities_of(logits, multilabel), **others}
     rivals |= {name: (chances, answers_of(chances, multilabel)) for name, chances in others.items()}
     scores = tuple(
         Score(name, metrics_of(judged.targets, chances, answers))
