@@ -68,6 +68,17 @@ def test_prompts_come_line_by_line(grukit, writer, monkeypatch):
     assert "line 2 of stdin must be UTF-8, got 0xff" in outcome.err
 
 
+def test_texts_in_a_column(grukit, tmp_path):
+    table = tmp_path / "cats.csv"
+    table.write_text("n,said\n" + "1,the cat sat\n2,on the mat\n" * 40, encoding="utf-8")
+    command = ("train", "generate", table, "-o", tmp_path / "writer", *SMALL)
+    assert grukit(*command, "--text", "said").code == 0
+    assert grukit("evaluate", tmp_path / "writer", table).err.startswith("840 characters")
+    outcome = grukit(*command, "--overwrite", "--text", "say")
+    assert outcome.code == 1
+    assert "must have the column 'say'" in outcome.err
+
+
 def test_evaluate_stands_beside_single_tokens(grukit, writer, text):
     outcome = grukit("evaluate", writer, text)
     assert outcome.code == 0, outcome.err

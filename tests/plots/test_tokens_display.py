@@ -111,3 +111,13 @@ def test_nothing_is_drawn_of_nothing_and_bad_weights_are_refused(tmp_path):
         TokensDisplay(["a"], [np.nan])
     with pytest.raises(ParameterError, match="weights must be finite numbers of at least 0, got -"):
         TokensDisplay(["a"], [-1.0], signed=False)
+
+
+def test_colours_may_be_full_before_the_largest_weight():
+    tokens, weights = ["a", "b", "c"], [1.0, 5.0, 50.0]
+    display = TokensDisplay(tokens, weights, signed=False, full=5.0)
+    less, full, more = map(display._colour, weights)
+    assert less != full == more
+    page = display._page()
+    assert 'title="50"' in page
+    assert " 5 " in page

@@ -5,6 +5,7 @@ import json
 import math
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 import torch
 
@@ -117,7 +118,7 @@ def test_a_step_at_a_time_is_the_whole_text(cell, tokenizer):
     assert sum(own for _, own in by_token) == pytest.approx(score.nats)
     assert "".join(token for token, _ in by_token) == text
     assert tokenizer == "bpe" or "ï" in dict(by_token)
-    assert model.surprise("") == []
+    assert list(model.surprise("")) == []
 
 
 def test_what_is_scored_does_not_depend_on_how_it_is_cut(alphabet, monkeypatch):
@@ -146,6 +147,42 @@ def test_files_as_texts(tmp_path):
     scores = {model.score(text).nats for model in models}
     assert len(scores) == 1
     assert models[0].tokenizer_.characters == "\n\r eilnotw"
+
+
+def test_documents_in_a_column_of_tables(tmp_path):
+    documents = ["one two\nthree, four", "", 'five "six"', "sieben €"] * 20
+    plain = small().fit(documents)
+    frame = pd.DataFrame({"id": range(80), "said": documents})
+    files = [tmp_path / f"table{end}" for end in (".csv", ".tsv.gz", ".parquet")]
+    frame.to_csv(files[0], index=False)
+    frame.to_csv(files[1], index=False, sep="\t")
+    frame.to_parquet(files[2])
+    lines = tmp_path / "table.jsonl"
+    lines.write_text("".join(json.dumps(row) + "\n" for row in frame.to_dict("records")))
+    for data in (frame, *files, lines, [lines]):
+        model = small(text="said").fit(data)
+        assert model.counts_.tolist() == plain.counts_.tolist()
+        assert model.score(data) == plain.score(documents)
+    assert model.score("one two") == plain.score("one two")
+    model.save(tmp_path / "model")
+    assert TextGenerator.load(tmp_path / "model").evaluate(frame).characters == 20 * 37
+    with pytest.raises(DataError, match="row 1 must have the column 'sayd'"):
+        small(text="sayd").fit(lines)
+    with pytest.raises(DataError, match=r"text 2 must be a str, got None"):
+        small(text="said").fit(frame.replace({"said": {"": None}}))
+
+
+def test_surprise_as_a_table_and_a_picture(alphabet):
+    text = "abc\n\tabd€ <b> $"
+    found = alphabet.surprise(text)
+    assert (len(found), "".join(found.tokens)) == (len(text), text)
+    assert found.nats[2] < 1 < found.nats[7]
+    assert found.to_frame().columns.tolist() == ["token", "nats"]
+    assert found.to_dict()["nats"] == found.nats.tolist()
+    display = alphabet.plot(found, "Letters")
+    assert (display.title, display.signed) == ("Letters", False)
+    assert len(display.plot().axes[0].texts) >= len(text) - 1
+    assert alphabet.plot(alphabet.surprise("")).plot()
 
 
 def test_saved_and_loaded_whole(alphabet, tmp_path):

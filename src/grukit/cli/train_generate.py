@@ -13,16 +13,21 @@ from grukit.cli.training import Overwrite, Resume, Seed, checkpoint_of, save_tra
 
 
 def generate(
-    text: Annotated[
+    texts: Annotated[
         list[Path],
         typer.Argument(
             metavar="TEXT...",
-            help="Files of UTF-8, plain or .gz, .xz, .bz2; each is a text of its own.",
+            help="Files of UTF-8, plain or .gz, .xz, .bz2; each is a text of its own. With --text "
+            "tables: .csv, .tsv, .jsonl or .parquet.",
         ),
     ],
     output: Annotated[
         Path, option("--output", "-o", metavar="MODEL", help="The model folder to write.")
     ],
+    text: Annotated[
+        str | None,
+        option(metavar="COLUMN", help="The column of tables that holds the texts, one in a row."),
+    ] = None,
     tokenizer: Annotated[
         Literal["char", "byte", "bpe"],
         option(metavar="TOKENIZER", help="What a token is: char, byte, or bpe."),
@@ -92,11 +97,12 @@ def generate(
         num_layers=num_layers,
         dropout=dropout,
         length=length,
+        text=text,
         training=dataclasses.replace(
             TRAINING, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate
         ),
         seed=seed,
     )
-    writer.fit(text, validation, checkpoint=checkpoint, resume=resume)
+    writer.fit(texts, validation, checkpoint=checkpoint, resume=resume)
     save_trained(writer, output, checkpoint)
     show_trained(writer, output, json)

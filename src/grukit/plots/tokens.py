@@ -75,6 +75,7 @@ class TokensDisplay:
         label: what a weight is, with its unit.
         title: line above the picture.
         signed: two colours, about zero; otherwise one, for weights from zero up.
+        full: the weight from which on a colour is full; by default the largest there is.
 
     Raises:
         ParameterError: for weights of another number, or that are not finite, or below zero where
@@ -88,6 +89,7 @@ class TokensDisplay:
         label: str = "",
         title: str = "",
         signed: bool = True,
+        full: float | None = None,
     ) -> None:
         self.tokens, self.weights = tuple(tokens), np.asarray(weights, np.float64)
         if self.weights.shape != (len(self.tokens),):
@@ -98,7 +100,7 @@ class TokensDisplay:
             wanted = "finite numbers" if signed else "finite numbers of at least 0"
             raise ParameterError(must_be("weights", wanted, float(self.weights[~fitting][0])))
         self.label, self.title, self.signed = label, title, signed
-        self._most = float(np.abs(self.weights).max(initial=0.0)) or 1.0
+        self._most = full or float(np.abs(self.weights).max(initial=0.0)) or 1.0
 
     @classmethod
     def from_explanation(cls, explanation: TextExplanation, title: str | None = None) -> Self:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
+
+from grukit.results.conversion import to_frame
 from grukit.results.scores import ScoreTable
 
 
@@ -33,6 +37,33 @@ class Generation:
     def to_dict(self) -> dict[str, Any]:
         """The same as JSON values."""
         return dict(vars(self))
+
+
+@dataclass(frozen=True, eq=False)
+class TextSurprise:
+    """The tokens of a text, and how little each was to be expected; iterates over both in pairs.
+
+    Attributes:
+        tokens: T of them, which together are the text.
+        nats: float64 [T], -log of the chance that the model gave each.
+    """
+
+    tokens: tuple[str, ...]
+    nats: np.ndarray
+
+    def __iter__(self) -> Iterator[tuple[str, float]]:
+        return zip(self.tokens, self.nats.tolist(), strict=True)
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def to_frame(self, backend: str = "pandas") -> Any:
+        """A row for each token."""
+        return to_frame({"token": list(self.tokens), "nats": self.nats.tolist()}, backend)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same as JSON values."""
+        return {"tokens": list(self.tokens), "nats": self.nats.tolist()}
 
 
 @dataclass(frozen=True)

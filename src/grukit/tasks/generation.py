@@ -2,39 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import safetensors.torch
 import torch
 from torch import Tensor
 
-from grukit.core.errors import DataError, Interrupted, ParameterError, must_be
+from grukit.core.errors import Interrupted, ParameterError, must_be
 from grukit.core.model_folder import write_model_folder
-from grukit.core.rules import check, integer, number, one_of, optional
+from grukit.core.rules import check, integer, number, one_of, optional, text
 from grukit.data.chunks import IGNORED, Chunk, Chunks
-from grukit.data.texts import documents
-from grukit.data.token_rows import counts_of, fingerprint, token_row
-from grukit.data.tokenizers import Tokenizer, learn_tokenizer, tokenizer_from_json
+from grukit.data.token_rows import counts_of, fingerprint
+from grukit.data.tokenizers import Tokenizer, tokenizer_from_json
 from grukit.decoding.likeliest import likeliest
 from grukit.decoding.sampling import Sampling
-from grukit.decoding.text_stream import TextStream
 from grukit.decoding.writer import Writer, write
 from grukit.nn.language_model import LanguageModel
-from grukit.results.generation import Generation, TextEvaluation, TextScore
+from grukit.results.generation import Generation, TextEvaluation, TextScore, TextSurprise
 from grukit.tasks.base import Estimator, settings_of
-from grukit.tasks.generation_scores import beside_ngrams, surprises, text_score
+from grukit.tasks.generation_data import END, prepare, row_of
+from grukit.tasks.generation_scores import beside_ngrams, text_score, text_surprise
 from grukit.tasks.text_cards import generator_card
 from grukit.training.fit import EpochRecord, FitConfig, LossSum, fit
 from grukit.training.progress import Stages
 
-END = "<end>"
+if TYPE_CHECKING:
+    from grukit.plots.tokens import TokensDisplay
+
 TRAINING = FitConfig(epochs=20, batch_size=64, learning_rate=2e-3, patience=3)
 # The end of a text is judged by so many tokens at most.
 _MOST_JUDGED = 200_000
+_FULL_COLOUR = 10.0  # nats
 _RULES = {
     "tokenizer": one_of("char", "byte", "bpe"),
     "vocabulary": integer(at_least=258),
@@ -47,6 +49,7 @@ _RULES = {
     "cell": one_of("gru", "lstm", "rnn"),
     "softmax": one_of("full", "adaptive"),
     "length": integer(at_least=1),
+    "text": optional(text()),
     "seed": integer(at_least=0),
 }
 
@@ -71,6 +74,7 @@ class TextGenerator(Estimator):
     cell: "gru", "lstm" or "rnn".
     softmax: "full", or "adaptive", which for vocabularies of tens of thousands is much quicker.
     length: steps that a gradient goes back (truncated back-propagation); states go on beyond.
+    text: where texts come in tables, the column that holds them, each row a document.
     training: a FitConfig, whose batch_size is how many places of the text are read side by side,
         and whose items are chunks of `length` steps of these.
     """
@@ -94,6 +98,7 @@ class TextGenerator(Estimator):
         cell: str = "gru",
         softmax: str = "full",
         length: int = 128,
+        text: str | None = None,
         training: FitConfig | None = None,
         seed: int = 0,
     ) -> None:
@@ -108,6 +113,7 @@ class TextGenerator(Estimator):
         self.cell = cell
         self.softmax = softmax
         self.length = length
+        self.text = text
         self.training = training
         self.seed = seed
 
@@ -122,7 +128,8 @@ class TextGenerator(Estimator):
         """Learn a text and return self.
 
         text: a str, which is the text itself; a Path to a file of UTF-8 (also .gz, .xz, .bz2); or
-            an iterable of these, each a document of its own.
+            an iterable of these, each a document of its own. With a column `text` of the settings a
+            frame, or the Path of a .csv, .tsv, .jsonl or .parquet file, is a document in each row.
         validation: what training stops by and never learns: a share at the end, or another text;
             None for none.
         checkpoint, resume: see `grukit.training.fit.fit`.
@@ -132,16 +139,9 @@ class TextGenerator(Estimator):
         Ctrl-C or SIGTERM, with the best weights so far in this model.
         """
         check(vars(self), _RULES)
-        if isinstance(validation, (int, float)):
-            check({"validation": validation}, {"validation": number(above=0, below=1)})
-        if isinstance(text, Iterator):  # it is read more than once
-            text = list(text)
         training = self.training or TRAINING
         with Stages(training.progress) as stage:
-            stage("learning the tokenizer")
-            pieces = (piece for document in documents(text) for piece in document)
-            tokenizer = learn_tokenizer(self.tokenizer, pieces, self.vocabulary, specials=(END,))
-            learned, judged = self._rows(text, validation, tokenizer, stage)
+            tokenizer, learned, judged = prepare(self, text, validation, stage)
         counts = counts_of(learned, len(tokenizer))
         network = self._new_network(len(tokenizer), counts)
 
@@ -209,11 +209,11 @@ class TextGenerator(Estimator):
         read, writers = self._writers(prompt, count, length, stop, seed, sampling)
         texts: list[list[str]] = [[] for _ in writers]
         for pieces in write(self.network_, read, writers):
-            for text, piece in zip(texts, pieces, strict=True):
-                text.append(piece)
+            for written, piece in zip(texts, pieces, strict=True):
+                written.append(piece)
         return [
-            Generation(prompt, "".join(text), writer.tokens, writer.nats, writer.ended or "length")
-            for text, writer in zip(texts, writers, strict=True)
+            Generation(prompt, "".join(own), writer.tokens, writer.nats, writer.ended or "length")
+            for own, writer in zip(texts, writers, strict=True)
         ]
 
     def stream(
@@ -247,23 +247,26 @@ class TextGenerator(Estimator):
     def score(self, text: Any) -> TextScore:
         """How well the model foretells a text, given as for `fit`; its end is not counted."""
         self._check_fitted()
-        return self._score_row(self._row(text, self.tokenizer_)[:-1])
+        return self._score_row(self._row(text)[:-1])
 
-    def surprise(self, text: str) -> list[tuple[str, float]]:
-        """The tokens of a text, and -log of the chance that the model gave each, in nats.
+    def surprise(self, text: str) -> TextSurprise:
+        """How little each token of a text was to be expected: -log of its chance, in nats.
 
         Tokens that are parts of one character come together, so that the pieces are the text.
         """
         self._check_fitted()
-        stream, found, total = TextStream(self.tokenizer_), [], 0.0
-        row = self._row(text, self.tokenizer_)[:-1]
-        for tokens, parts in surprises(self.network_, row, self._end):
-            for token, nats in zip(tokens.tolist(), parts.tolist(), strict=True):
-                total += nats
-                if piece := stream.add(token):
-                    found.append((piece, total))
-                    total = 0.0
-        return found
+        row = self._row(text)[:-1]
+        return text_surprise(self.network_, self.tokenizer_, row, self._end)
+
+    def plot(self, surprise: TextSurprise, title: str = "") -> TokensDisplay:
+        """A picture of a text whose tokens are coloured by their surprise.
+
+        The colour is full from 10 nats on, a chance of one in 22,000.
+        """
+        from grukit.plots.tokens import TokensDisplay
+
+        label = "surprise, nats"
+        return TokensDisplay(surprise.tokens, surprise.nats, label, title, False, _FULL_COLOUR)
 
     def evaluate(self, text: Any, training: Any = None) -> TextEvaluation:
         """The model beside n-grams, on a text that it has not learned.
@@ -272,8 +275,8 @@ class TextGenerator(Estimator):
             one that the model has learned; without it only single tokens stand beside the model.
         """
         self._check_fitted()
-        row = self._row(text, self.tokenizer_)[:-1]
-        learned = None if training is None else self._row(training, self.tokenizer_)
+        row = self._row(text)[:-1]
+        learned = None if training is None else self._row(training)
         return self._beside(self._score_row(row), row[1:], learned)
 
     def save(self, path: str | Path) -> None:
@@ -324,6 +327,9 @@ class TextGenerator(Estimator):
     def _end(self) -> int:
         return self.tokenizer_.special(END)
 
+    def _row(self, text: Any) -> np.ndarray:
+        return row_of(text, self.text, self.tokenizer_)
+
     def _score_row(self, row: np.ndarray) -> TextScore:
         return text_score(self.network_, self.tokenizer_, row, self._end)
 
@@ -355,32 +361,6 @@ class TextGenerator(Estimator):
             for sample in range(count)
         ]
         return [self._end, *tokens], writers
-
-    def _row(
-        self, text: Any, tokenizer: Tokenizer, stage: Callable[[str], None] | None = None
-    ) -> np.ndarray:
-        def progress(done: int, total: int) -> None:
-            if stage is not None:
-                stage(f"reading the text: {done:,} of {total:,} bytes")
-
-        return token_row(text, tokenizer, tokenizer.special(END), progress)
-
-    def _rows(
-        self, text: Any, validation: Any, tokenizer: Tokenizer, stage: Callable[[str], None]
-    ) -> tuple[np.ndarray, np.ndarray | None]:
-        """The tokens to learn, and those to validate on, after one that is known."""
-        row = self._row(text, tokenizer, stage)
-        judged, held_out = None, 0
-        if isinstance(validation, (int, float)):
-            held_out = max(1, round(validation * (len(row) - 1)))
-            judged = row[len(row) - held_out - 1 :]
-        elif validation is not None:
-            judged = self._row(validation, tokenizer, stage)
-        learned = row[: len(row) - held_out]
-        if len(learned) < 2 or len(row) < 3:
-            wanted = "long enough to train on, and to validate"
-            raise DataError(must_be("the text", wanted, f"{len(row) - 2} tokens"))
-        return learned, judged
 
     def _new_network(self, vocabulary: int, counts: np.ndarray | None = None) -> LanguageModel:
         """One whose chances, before it has learned anything else, are those of single tokens."""

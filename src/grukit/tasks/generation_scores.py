@@ -12,7 +12,7 @@ from grukit.data.tokenizers import Tokenizer
 from grukit.decoding.text_stream import TextStream
 from grukit.evaluation.ngrams import ngram_surprise
 from grukit.nn.language_model import LanguageModel
-from grukit.results.generation import TextScore
+from grukit.results.generation import TextScore, TextSurprise
 from grukit.results.scores import Score
 
 # So many logits at a time, which bounds the memory.
@@ -57,6 +57,21 @@ def text_score(
         measure(stream.add(*targets.tolist()))
     measure(stream.finish())
     return TextScore(total, tokens, characters, in_bytes)
+
+
+def text_surprise(
+    network: LanguageModel, tokenizer: Tokenizer, row: np.ndarray, end: int
+) -> TextSurprise:
+    """All tokens of a row but the first, as text; parts of one character come together."""
+    stream, pieces, found, total = TextStream(tokenizer), [], [], 0.0
+    for tokens, parts in surprises(network, row, end):
+        for token, nats in zip(tokens.tolist(), parts.tolist(), strict=True):
+            total += nats
+            if piece := stream.add(token):
+                pieces.append(piece)
+                found.append(total)
+                total = 0.0
+    return TextSurprise(tuple(pieces), np.array(found))
 
 
 def beside_ngrams(
