@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from grukit import TextClassifier
 from grukit.data.synthetic_texts import planted_reviews
 
 SMALL = ("--hidden-size", "8", "--epochs", "2", "--batch-size", "16", "--learning-rate", "0.01")
@@ -63,6 +64,42 @@ def test_evaluate_stands_beside_n_grams(grukit, judge, reviews):
     scores = json.loads(grukit("evaluate", judge, reviews, "--json").out)
     assert scores["texts"] == 200
     assert grukit("evaluate", judge, reviews, "--labels", "x").code == 2
+
+
+def test_inspect_says_what_each_token_added(grukit, judge, model, tmp_path):
+    outcome = grukit("inspect", judge, "--text", "never in any way Good", "--label", "negative")
+    assert outcome.code == 0, outcome.err
+    header, *lines = [line.rsplit(maxsplit=1) for line in outcome.out.splitlines()]
+    assert [part.strip() for part in header] == ["token", "added"]
+    added = {name.strip(): float(number) for name, number in lines}
+    total = added.pop("(log-odds of negative)")
+    assert sum(added.values()) == pytest.approx(total, abs=1e-2)
+    assert set(added) == {"(start)", "never", "in", "any", "way", "good"}
+    long, picture, rows = "good film " * 30, tmp_path / "why.png", tmp_path / "why.csv"
+    assert "(40 others)" in grukit("inspect", judge, "--text", long).out
+    outcome = grukit("inspect", judge, "--text", long, "--plot", picture, "-o", rows, "--json")
+    assert len(json.loads(outcome.out)["tokens"]) == 60
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert rows.read_text().count("\n") == 61
+    assert grukit("inspect", judge).code == 2
+    assert grukit("inspect", judge, "--text", "a", "--leaks").code == 2
+    assert grukit("inspect", model, "--text", "a").code == 2
+    outcome = grukit("inspect", judge, "--text", "a", "--label", "neutral")
+    assert outcome.code == 2
+    assert "negative, positive" in " ".join(outcome.err.split())
+
+
+def test_a_threshold_is_a_number_or_chosen(grukit, reviews, tmp_path):
+    columns = ("--text", "review", "--label", "stars", "--threshold")
+    for threshold, path in (("0.9999", "number"), ("f1", "chosen")):
+        target = tmp_path / path
+        outcome = grukit("train", "sentiment", reviews, "-o", target, *columns, threshold, *SMALL)
+        assert outcome.code == 0, outcome.err
+    assert TextClassifier.load(tmp_path / "number").thresholds_.tolist() == [0.9999]
+    assert TextClassifier.load(tmp_path / "chosen").threshold == "f1"
+    outcome = grukit("train", "sentiment", reviews, "-o", tmp_path / "x", *columns, "best", *SMALL)
+    assert outcome.code == 2
+    assert "threshold must be None, 'f1', 'accuracy' or a number" in outcome.err
 
 
 def test_a_column_that_is_not_there(grukit, reviews, tmp_path):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from grukit.cli.inspect_text import inspect_text
 from grukit.cli.options import Config, Json, option, read_data
 from grukit.cli.output import check_output, say, show, show_json, table, write_frame
 from grukit.cli.training import forecaster_of
@@ -16,7 +17,10 @@ if TYPE_CHECKING:
 
 
 def inspect(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="The folder of a forecaster.")],
+    model: Annotated[
+        Path,
+        typer.Argument(metavar="MODEL", help="The folder of a forecaster, or of a judge of texts."),
+    ],
     data: Annotated[
         str | None,
         typer.Argument(
@@ -58,6 +62,14 @@ def inspect(
             help="Draw the first series into a .png or .svg file, or an interactive .html page.",
         ),
     ] = None,
+    text: Annotated[
+        str | None,
+        option(metavar="TEXT", help="Of a judge of texts: the text to explain, in place of DATA."),
+    ] = None,
+    label: Annotated[
+        str | None,
+        option(metavar="CLASS", help="Of a judge: for this class. By default the likeliest."),
+    ] = None,
     leaks: Annotated[
         bool,
         option(
@@ -72,12 +84,26 @@ def inspect(
     """Say what each column added to a forecast, or whether one knows the future.
 
     Prints for each series the forecast from inputs that say nothing (start), what each column
-    added to it, the largest first, and the forecast itself.
+    added to it, the largest first, and the forecast itself. Of a judge of texts it prints the same
+    of each token and the log-odds of a class.
     """
     check_output(output, (".csv", ".parquet"))
     from grukit.plots.style import SUFFIXES
 
     check_output(plot, SUFFIXES)
+    from grukit.tasks.base import load_model
+    from grukit.tasks.classification import TextClassifier
+
+    estimator = load_model(model)
+    if isinstance(estimator, TextClassifier):
+        if text is None or data or future or step or leaks:
+            raise typer.BadParameter(
+                "a judge of texts takes --text, and else --label, --output, --plot and --json"
+            )
+        inspect_text(estimator, text, label, output, plot, json)
+        return
+    if text is not None or label is not None:
+        raise typer.BadParameter("--text and --label are for a judge of texts")
     forecaster = forecaster_of(model)
     known = None if data is None else read_data(data)
     if leaks:

@@ -10,7 +10,7 @@ import typer
 
 from grukit.cli.options import Config, Json, option, read_data
 from grukit.cli.output import check_model_output, say, show_evaluation, show_json
-from grukit.cli.training import Overwrite, Validation, forecaster_of, share_or_time
+from grukit.cli.training import Overwrite, Validation, forecaster_of, number_or_text
 
 
 def refit(
@@ -53,7 +53,7 @@ def refit(
         from grukit.training.fit import FitConfig
 
         training = dataclasses.replace(forecaster.training or FitConfig(), epochs=epochs)
-    forecaster.refit(read_data(data), share_or_time(validation), training=training)
+    forecaster.refit(read_data(data), number_or_text(validation), training=training)
     forecaster.save(output)
     losses, scores = forecaster.refit_, forecaster.validation_
     assert losses is not None

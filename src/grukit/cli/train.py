@@ -19,8 +19,8 @@ from grukit.cli.training import (
     Seed,
     Validation,
     checkpoint_of,
+    number_or_text,
     save_trained,
-    share_or_time,
 )
 
 if TYPE_CHECKING:
@@ -298,7 +298,7 @@ def forecast(
         ),
         seed=seed,
     )
-    table, held_out = read_data(data), share_or_time(validation)
+    table, held_out = read_data(data), number_or_text(validation)
     if tune is not None:
         if resume:
             raise typer.BadParameter("--resume is not for --tune: the same command goes on anyhow")

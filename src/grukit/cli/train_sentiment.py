@@ -9,7 +9,15 @@ from typing import Annotated, Literal
 import typer
 
 from grukit.cli.options import Config, Json, option
-from grukit.cli.training import Overwrite, Resume, Seed, checkpoint_of, save_trained, show_trained
+from grukit.cli.training import (
+    Overwrite,
+    Resume,
+    Seed,
+    checkpoint_of,
+    number_or_text,
+    save_trained,
+    show_trained,
+)
 
 
 def sentiment(
@@ -54,6 +62,15 @@ def sentiment(
     balanced: Annotated[
         bool, option("--balanced", help="Let rare classes count as much as frequent ones.")
     ] = False,
+    threshold: Annotated[
+        str | None,
+        option(
+            metavar="CHANCE|f1|accuracy",
+            help="Of two classes, from which chance of the second it is said, and of several for "
+            "each: a number, or the best for f1 or accuracy on the validation texts. By default "
+            "0.5.",
+        ),
+    ] = None,
     validation: Annotated[
         float,
         option(metavar="SHARE", help="The share of the texts that training stops by."),
@@ -89,6 +106,7 @@ def sentiment(
         hidden_size=hidden_size,
         max_tokens=max_tokens,
         class_weight="balanced" if balanced else None,
+        threshold=None if threshold is None else number_or_text(threshold),
         text=text,
         label=label,
         separator=separator,

@@ -32,12 +32,12 @@ Overwrite = Annotated[
 ]
 
 
-def share_or_time(validation: str) -> float | str:
+def number_or_text(given: str) -> float | str:
     """A number where it is one."""
     try:
-        return float(validation)
+        return float(given)
     except ValueError:
-        return validation
+        return given
 
 
 def forecaster_of(model: Path) -> Forecaster:
