@@ -79,6 +79,18 @@ def test_texts_in_a_column(grukit, tmp_path):
     assert "must have the column 'say'" in outcome.err
 
 
+def test_epochs_of_some_chunks(grukit, text, tmp_path):
+    command = ("train", "generate", text, "-o", tmp_path / "writer", *SMALL)
+    short = ("--length", 16, "--chunks-per-epoch", 3, "--average", 0.5, "--precision", "bfloat16")
+    outcome = grukit(*command, *short, "--json")
+    assert outcome.code == 0, outcome.err
+    first, second = json.loads(outcome.out)["validation_losses"]
+    assert first > second
+    settings = json.loads((tmp_path / "writer" / "config.json").read_text())["settings"]
+    assert settings["training"]["items_per_epoch"] == 3
+    assert settings["training"]["average"] == 0.5
+
+
 def test_evaluate_stands_beside_single_tokens(grukit, writer, text):
     outcome = grukit("evaluate", writer, text)
     assert outcome.code == 0, outcome.err

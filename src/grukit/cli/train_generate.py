@@ -67,12 +67,34 @@ def generate(
     epochs: Annotated[
         int, option(min=1, metavar="EPOCHS", help="Passes over the text, at most.")
     ] = 20,
+    chunks_per_epoch: Annotated[
+        int | None,
+        option(
+            min=1,
+            metavar="CHUNKS",
+            help="End an epoch, and validate, after so many updates; the next goes on from there. "
+            "For very long texts.",
+        ),
+    ] = None,
     batch_size: Annotated[
         int, option(min=1, metavar="PLACES", help="Places of the text read side by side.")
     ] = 64,
     learning_rate: Annotated[
         float, option(metavar="RATE", help="The highest learning rate, after warm-up.")
     ] = 2e-3,
+    average: Annotated[
+        float,
+        option(
+            metavar="DECAY",
+            help="Keep a mean of the weights over the last updates; of about 500 for 0.998.",
+        ),
+    ] = 0.0,
+    precision: Annotated[
+        Literal["float32", "bfloat16", "float16"],
+        option(
+            metavar="PRECISION", help="float32, or mixed precision in bfloat16 or float16 (CUDA)."
+        ),
+    ] = "float32",
     seed: Seed = 0,
     resume: Resume = False,
     overwrite: Overwrite = False,
@@ -99,7 +121,13 @@ def generate(
         length=length,
         text=text,
         training=dataclasses.replace(
-            TRAINING, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate
+            TRAINING,
+            epochs=epochs,
+            items_per_epoch=chunks_per_epoch,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            average=average,
+            precision=precision,
         ),
         seed=seed,
     )
