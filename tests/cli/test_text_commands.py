@@ -91,6 +91,22 @@ def test_epochs_of_some_chunks(grukit, text, tmp_path):
     assert settings["training"]["average"] == 0.5
 
 
+def test_inspect_tells_what_was_not_expected(grukit, writer, text, tmp_path):
+    outcome = grukit("inspect", writer, "--text", "the cat\nsat on Xhe mat.")
+    assert outcome.code == 0, outcome.err
+    header, first = [line.split() for line in outcome.out.splitlines()[:2]]
+    assert header == ["after", "token", "nats"]
+    assert first[-2] == '"X"'
+    assert outcome.out.count("\n") == 21
+    picture, rows = tmp_path / "why.html", tmp_path / "why.csv"
+    outcome = grukit("inspect", writer, text, "--plot", picture, "-o", rows, "--json")
+    assert "".join(json.loads(outcome.out)["tokens"]) == text.read_text(encoding="utf-8")
+    assert "nats" in picture.read_text(encoding="utf-8")
+    assert rows.read_text(encoding="utf-8").startswith("token,nats\n")
+    for senseless in ((), (text, "--text", "a"), ("--text", "a", "--label", "b")):
+        assert grukit("inspect", writer, *senseless).code == 2
+
+
 def test_evaluate_stands_beside_single_tokens(grukit, writer, text):
     outcome = grukit("evaluate", writer, text)
     assert outcome.code == 0, outcome.err

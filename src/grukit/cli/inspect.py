@@ -7,25 +7,36 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from grukit.cli.inspect_text import inspect_text
-from grukit.cli.options import Config, Json, option, read_data
+from grukit.cli.inspect_text import inspect_judge, inspect_writer
+from grukit.cli.options import Config, Json, only, option, read_data
 from grukit.cli.output import check_output, say, show, show_json, table, write_frame
 from grukit.cli.training import forecaster_of
 
 if TYPE_CHECKING:
     from grukit.results.explanation import Explanation
 
+# What each task takes besides MODEL and --config.
+_TAKEN = {
+    "forecast": ("data", "future", "step", "level", "leaks", "output", "plot", "json"),
+    "classification": ("text", "label", "output", "plot", "json"),
+    "generation": ("data", "text", "output", "plot", "json"),
+}
+
 
 def inspect(
+    context: typer.Context,
     model: Annotated[
         Path,
-        typer.Argument(metavar="MODEL", help="The folder of a forecaster, or of a judge of texts."),
+        typer.Argument(
+            metavar="MODEL", help="The folder of a forecaster, or of a judge or writer of texts."
+        ),
     ],
     data: Annotated[
         str | None,
         typer.Argument(
             metavar="DATA",
-            help="What is known so far, as for grukit predict; by default the training data.",
+            help="What is known so far, as for grukit predict; by default the training data. For "
+            "a writer of text a file of UTF-8.",
         ),
     ] = None,
     future: Annotated[
@@ -64,7 +75,7 @@ def inspect(
     ] = None,
     text: Annotated[
         str | None,
-        option(metavar="TEXT", help="Of a judge of texts: the text to explain, in place of DATA."),
+        option(metavar="TEXT", help="Of a judge or writer of texts: the text, in place of DATA."),
     ] = None,
     label: Annotated[
         str | None,
@@ -85,25 +96,29 @@ def inspect(
 
     Prints for each series the forecast from inputs that say nothing (start), what each column
     added to it, the largest first, and the forecast itself. Of a judge of texts it prints the same
-    of each token and the log-odds of a class.
+    of each token and the log-odds of a class; of a writer of text the tokens that it expected
+    least.
     """
     check_output(output, (".csv", ".parquet"))
     from grukit.plots.style import SUFFIXES
 
     check_output(plot, SUFFIXES)
     from grukit.tasks.base import load_model
-    from grukit.tasks.classification import TextClassifier
 
     estimator = load_model(model)
-    if isinstance(estimator, TextClassifier):
-        if text is None or data or future or step or leaks:
-            raise typer.BadParameter(
-                "a judge of texts takes --text, and else --label, --output, --plot and --json"
-            )
-        inspect_text(estimator, text, label, output, plot, json)
+    if estimator.task in _TAKEN:
+        only(context, estimator.task, *_TAKEN[estimator.task])
+    if estimator.task == "classification":
+        if text is None:
+            raise typer.BadParameter("a judge of texts takes --text")
+        inspect_judge(estimator, text, label, output, plot, json)
         return
-    if text is not None or label is not None:
-        raise typer.BadParameter("--text and --label are for a judge of texts")
+    if estimator.task == "generation":
+        if (text is None) == (data is None):
+            raise typer.BadParameter("a writer of text takes DATA or --text")
+        given = Path(str(data)) if text is None else text
+        inspect_writer(estimator, given, output, plot, json)
+        return
     forecaster = forecaster_of(model)
     known = None if data is None else read_data(data)
     if leaks:

@@ -1,4 +1,4 @@
-"""grukit inspect, of a judge of texts: what each token added."""
+"""grukit inspect, of judges and writers of texts: what they make of each token."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ from grukit.cli.output import say, show, show_json, table, write_frame
 
 if TYPE_CHECKING:
     from grukit.results.classification import TextExplanation
+    from grukit.results.generation import TextSurprise
     from grukit.tasks.classification import TextClassifier
+    from grukit.tasks.generation import TextGenerator
 
 _SHOWN = 20
+_BEFORE = 30  # characters
 
 
-def inspect_text(
+def inspect_judge(
     model: TextClassifier,
     text: str,
     label: str | None,
@@ -38,6 +41,39 @@ def inspect_text(
         show_json(explanation.to_dict())
     elif not output:
         show(table(_rows(explanation)))
+
+
+def inspect_writer(
+    model: TextGenerator, text: str | Path, output: Path | None, plot: Path | None, json: bool
+) -> None:
+    """Print, draw and write how little each token of a text was to be expected."""
+    surprise = model.surprise(text)
+    if output:
+        write_frame(surprise.to_frame(), output)
+        say(f"wrote {output}")
+    if plot:
+        model.plot(surprise).save(plot)
+        say(f"wrote {plot}")
+    if json:
+        show_json(surprise.to_dict())
+    elif not output:
+        show(table(_least_expected(surprise)))
+
+
+def _least_expected(surprise: TextSurprise) -> list[tuple[str, ...]]:
+    """The tokens with the most nats, and what stands before each."""
+    rows = [("after", "token", "nats")]
+    nats = surprise.nats.tolist()
+    for at in sorted(range(len(nats)), key=nats.__getitem__, reverse=True)[:_SHOWN]:
+        before = "".join(surprise.tokens[max(0, at - _BEFORE) : at])[-_BEFORE:]
+        rows.append((_quoted(before), _quoted(surprise.tokens[at]), f"{nats[at]:.2f}"))
+    return rows
+
+
+def _quoted(text: str) -> str:
+    import json
+
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _class(model: TextClassifier, label: str) -> object:

@@ -249,10 +249,11 @@ class TextGenerator(Estimator):
         self._check_fitted()
         return self._score_row(self._row(text)[:-1])
 
-    def surprise(self, text: str) -> TextSurprise:
+    def surprise(self, text: str | Path) -> TextSurprise:
         """How little each token of a text was to be expected: -log of its chance, in nats.
 
-        Tokens that are parts of one character come together, so that the pieces are the text.
+        text: the text itself, or the Path of a file. Tokens that are parts of one character come
+            together, so that the pieces are the text.
         """
         self._check_fitted()
         row = self._row(text)[:-1]
