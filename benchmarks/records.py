@@ -6,6 +6,8 @@ import datetime
 import json
 import os
 import platform
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -35,3 +37,17 @@ def read(path: Path) -> dict[str, Any]:
 def write(path: Path, rows: dict[str, Any]) -> None:
     """Save all rows in one switch."""
     write_atomically(path, json.dumps(rows, indent=2) + "\n")
+
+
+def timed(work: Path, training: Callable[[Path], object]) -> float:
+    """Call training(checkpoint) in a folder `work`; the seconds of this run and all before it."""
+    work.mkdir(exist_ok=True)
+    took = work / "seconds.json"
+    before = json.loads(took.read_text()) if took.exists() else 0.0
+    started = time.monotonic()
+    try:
+        training(work / "checkpoint")
+    finally:
+        seconds = before + time.monotonic() - started
+        write_atomically(took, json.dumps(seconds))
+    return seconds

@@ -15,8 +15,8 @@ sys.path.insert(0, str(ROOT / "benchmarks"))
 import multi30k  # noqa: E402
 
 
-def test_a_small_model_trains_and_is_scored(data_folder):
-    row = multi30k.run(short=True)
+def test_a_small_model_trains_and_is_scored(data_folder, tmp_path):
+    row = multi30k.run(tmp_path, short=True)
     greedy = row["scores"]["greedy"]
     assert row["validation_losses"][-1] < 4.95 < row["validation_losses"][0]
     assert row["scores"]["beam 5"]["chrf"] > 3

@@ -16,8 +16,8 @@ sys.path.insert(0, str(ROOT / "benchmarks"))
 import sentiment  # noqa: E402
 
 
-def test_a_small_model_beats_the_most_frequent_class():
-    row = sentiment.short()
+def test_a_small_model_beats_the_most_frequent_class(tmp_path):
+    row = sentiment.short(tmp_path)
     scores = row["scores"]
     accuracy = scores["grukit GRU"]["accuracy"]
     assert accuracy > scores["most frequent class"]["accuracy"] + 0.1
