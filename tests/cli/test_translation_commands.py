@@ -57,6 +57,32 @@ def test_a_glossary_is_kept_to(grukit, translator, tmp_path):
     assert "TWO" in outcome.out
 
 
+def test_a_prefix_comes_first_and_a_file_is_translated_as_its_lines(grukit, translator, tmp_path):
+    (tmp_path / "lines").write_text("eins zwei\n\ndrei\n" * 300)
+    outcome = grukit("predict", translator, tmp_path / "lines", "--prefix", "three", "--beam", 1)
+    assert outcome.code == 0, outcome.err
+    first, empty, last = (set(outcome.out.split("\n")[at:900:3]) for at in range(3))
+    assert (len(first), empty, len(last)) == (1, {""}, 1)
+    assert all(text.startswith("three") for text in first | last)
+
+
+def test_one_text_is_drawn(grukit, translator, tmp_path):
+    (tmp_path / "one").write_text("eins zwei\n")
+    (tmp_path / "two").write_text("eins\nzwei\n")
+    (tmp_path / "none").write_text("\n")
+    outcome = grukit("predict", translator, tmp_path / "one", "--plot", tmp_path / "look.svg")
+    assert outcome.code == 0, outcome.err
+    assert "look.svg" in outcome.err
+    assert (tmp_path / "look.svg").stat().st_size > 5000
+    outcome = grukit("predict", translator, tmp_path / "two", "--plot", tmp_path / "two.svg")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "--plot draws one translation, got 2 texts" in outcome.err
+    outcome = grukit("predict", translator, tmp_path / "none", "--plot", tmp_path / "none.svg")
+    assert outcome.code == 2
+    assert "translation must be of a text that says something, got ''" in outcome.err
+    assert list(tmp_path.glob("*.svg")) == [tmp_path / "look.svg"]
+
+
 def test_evaluate_takes_files_of_lines_or_a_table(grukit, translator, pairs, tmp_path):
     outcome = grukit("evaluate", translator, pairs[0], "--translations", pairs[1], "--json")
     assert outcome.code == 0, outcome.err

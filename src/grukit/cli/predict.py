@@ -21,7 +21,7 @@ _TAKEN = {
         *("stream", "beam", "json"),
     ),
     "classification": ("data", "json"),
-    "translation": ("data", "beam", "glossary", "json"),
+    "translation": ("data", "beam", "glossary", "prefix", "plot", "json"),
 }
 _TAKEN_WITH_BEAM = ("data", "prompt", "length", "samples", "beam", "json")
 
@@ -36,7 +36,8 @@ def predict(
             help="A CSV or Parquet file with the columns of the training data, or a name from "
             "grukit data list: for a forecast what is known so far, by default the training data; "
             "for a detector of anomalies the rows to judge. For a writer of text the prompts, one "
-            "in each line of a file, or of stdin; for a judge of texts so the texts.",
+            "in each line of a file, or of stdin; for a judge of texts or a translator so the "
+            "texts.",
         ),
     ] = None,
     future: Annotated[
@@ -68,7 +69,8 @@ def predict(
         Path | None,
         option(
             metavar="FILE",
-            help="Draw the result into a .png or .svg file, or an interactive .html page.",
+            help="Draw the result into a .png or .svg file, or an interactive .html page; of a "
+            "translator where in its text it looked.",
         ),
     ] = None,
     paths: Annotated[
@@ -115,8 +117,8 @@ def predict(
         option(
             min=1,
             metavar="COUNT",
-            help="Of a translator: candidates followed side by side, by default 5. Of a writer: so "
-            "too, for the likeliest texts in place of drawn ones.",
+            help="Of a translator: candidates followed side by side, by default 5; --json tells "
+            "them. Of a writer: so too, for the likeliest texts in place of drawn ones.",
         ),
     ] = None,
     glossary: Annotated[
@@ -127,6 +129,10 @@ def predict(
             "and target: what must be said where a text has a phrase.",
         ),
     ] = None,
+    prefix: Annotated[
+        str,
+        option(metavar="TEXT", help="Of a translator: what each translation must begin with."),
+    ] = "",
     seed: Seed = 0,
     stream: Annotated[
         bool, option("--stream", help="Of a writer: print the text while it is written.")
@@ -169,7 +175,7 @@ def predict(
         judge(estimator, lines_of(data), json)
         return
     if estimator.task == "translation":
-        interpret(estimator, lines_of(data), beam or 5, glossary, json)
+        interpret(estimator, data, beam or 5, glossary, prefix, plot, json)
         return
     known = None if data is None else read_data(data)
     if estimator.task == "anomaly":

@@ -5,17 +5,21 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from grukit.cli.output import show
+from grukit.cli.output import say, show
 
 if TYPE_CHECKING:
     from grukit.tasks.classification import TextClassifier
     from grukit.tasks.generation import TextGenerator
     from grukit.tasks.translation import Translator
+
+# So many lines of a file are translated together; those of stdin one by one, as they come.
+_LINES_AT_ONCE = 512
 
 
 def lines_of(data: str | None) -> Iterator[str]:
@@ -77,18 +81,34 @@ def judge(model: TextClassifier, texts: Iterator[str], json: bool) -> None:
 
 
 def interpret(
-    model: Translator, texts: Iterator[str], beam: int, glossary: Path | None, json: bool
+    model: Translator,
+    data: str | None,
+    beam: int,
+    glossary: Path | None,
+    prefix: str,
+    plot: Path | None,
+    json: bool,
 ) -> None:
-    """The translation of each text, as it comes; as JSON one object in a line."""
+    """The translation of each line; as JSON one object in a line."""
     from grukit.data.parallel import parallel
     from grukit.decoding.search import Search
 
     terms = {} if glossary is None else dict(zip(*parallel(glossary), strict=True))
     search = Search(beam=beam, glossary=terms)
-    for text in texts:
-        answer = model.translate(text, search)
-        show(_json(answer.to_dict()) if json else answer.text)
+    texts = lines_of(data)
+    at_once = 1 if data is None or data == "-" else _LINES_AT_ONCE
+    if plot:
+        texts = iter(asked := list(texts))
+        if len(asked) != 1:
+            raise typer.BadParameter(f"--plot draws one translation, got {len(asked)} texts")
+    while batch := list(islice(texts, at_once)):
+        answers = model.translate(batch, search, prefix)
+        for answer in answers:
+            show(_json(answer.to_dict()) if json else answer.text)
         sys.stdout.flush()
+        if plot:
+            model.plot(answers[0]).save(plot)
+            say(f"wrote {plot}")
 
 
 def _json(value: Any) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Self, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Self, overload
 
 import numpy as np
 import safetensors.torch
@@ -31,6 +31,9 @@ from grukit.results.translation import Translation, TranslationEvaluation
 from grukit.tasks.base import Estimator, settings_of
 from grukit.tasks.text_cards import translator_card
 from grukit.training.fit import EpochRecord, FitConfig, LossSum, fit
+
+if TYPE_CHECKING:
+    from grukit.plots.attention import AttentionDisplay
 
 Pair = tuple[str, str]
 TRAINING = FitConfig(epochs=20, batch_size=64, learning_rate=2e-3, average=0.998, patience=4)
@@ -251,6 +254,12 @@ class Translator(Estimator):
         interpreter = Interpreter(self.network_, self.tokenizer_, self.longest_)
         answers = interpreter.translate(asked, prefixes, search or Search())
         return answers[0] if isinstance(texts, str) else answers
+
+    def plot(self, translation: Translation, title: str | None = None) -> AttentionDisplay:
+        """A picture of where in its source a translation of `translate` looked."""
+        from grukit.plots.attention import AttentionDisplay
+
+        return AttentionDisplay(translation, title)
 
     def evaluate(
         self, sources: Any, targets: Any = None, search: Search | None = None
