@@ -11,7 +11,7 @@ import typer
 
 from grukit.cli.output import say, show
 
-CHARACTERS, HELD_OUT = 1_200_000, 0.05
+CHARACTERS, HELD_OUT = 900_000, 0.05
 PROMPT = "def read_"
 
 
@@ -49,9 +49,12 @@ def generate(folder: Path) -> tuple[dict[str, Any], Callable[[], None], str]:
 
 
 _WORDS = """
-It has read a million characters for a minute or two: enough for the look of Python, not for sense.
+It has read 900,000 characters for a minute or two: enough for the look of Python, not for sense.
 
   {folder}/writer  the model, with a model card in README.md
 
 Next, a text of your own beginning:
-  grukit predict {folder}/writer --prompt "class Reader" --stream"""
+  grukit predict {folder}/writer --prompt "class Reader" --stream
+
+Or what it did not expect in a file of yours:
+  grukit inspect {folder}/writer FILE.py --plot surprise.html"""
