@@ -156,11 +156,12 @@ def page(rows: dict[str, Any]) -> str:
 # A text of a gigabyte
 
 A generated text of words with Zipf's frequencies, given to `TextGenerator().fit(path)`. Reading is
-learning the tokenizer, and writing the file of tokens, which is mapped into memory from then on and
-is there already when the text is read again. The memory is the largest that the process ever held,
-Python and torch included, over the reading and {UPDATES} updates at the default sizes. A second
-training is killed (SIGKILL) after {KILLED_AFTER} updates and resumed; the last column says whether
-its weights are, bit for bit, those of the first.
+learning the tokenizer (byte pairs from pieces of the text), and writing the file of tokens, which
+is mapped into memory from then on and is there already when the text is read again. The minutes are
+those of the clock, while other work took its share of the core. The memory is the largest that the
+process ever held, Python and torch included, over the reading and {UPDATES} updates at the default
+sizes. A second training is killed (SIGKILL) after {KILLED_AFTER} updates and resumed; the last
+column says whether its weights are, bit for bit, those of the first.
 
 | tokenizer | bytes of text | of tokens | minutes to read | again | peak, GiB | same weights |
 | --- | --- | --- | --- | --- | --- | --- |

@@ -44,8 +44,9 @@ class FitConfig:
     grukit.core.errors.ParameterError: clip_norm must be None or a number above 0, got 0
 
     epochs:             passes over the training data, at most.
-    items_per_epoch:    items drawn for an epoch, those first that were not drawn before; None
-                        takes all (a Forecaster all up to a million windows).
+    items_per_epoch:    items drawn for an epoch, those first that were not drawn before (of a
+                        TextGenerator in their order); None takes all (a Forecaster all up to a
+                        million windows).
     batch_size:         items in one forward pass.
     accumulate:         forward passes in one update; the gradient is exactly that of one batch of
                         `accumulate * batch_size` items.
