@@ -182,6 +182,8 @@ def test_surprise_as_a_table_and_a_picture(alphabet):
     display = alphabet.plot(found, "Letters")
     assert (display.title, display.signed) == ("Letters", False)
     assert len(display.plot().axes[0].texts) >= len(text) - 1
+    mean = alphabet.score(text).nats_per_character
+    assert alphabet.plot(found).title == f"{mean:.2f} nats per character"
     assert alphabet.plot(alphabet.surprise("")).plot()
 
 

@@ -259,13 +259,17 @@ class TextGenerator(Estimator):
         row = self._row(text)[:-1]
         return text_surprise(self.network_, self.tokenizer_, row, self._end)
 
-    def plot(self, surprise: TextSurprise, title: str = "") -> TokensDisplay:
+    def plot(self, surprise: TextSurprise, title: str | None = None) -> TokensDisplay:
         """A picture of a text whose tokens are coloured by their surprise.
 
-        The colour is full from 10 nats on, a chance of one in 22,000.
+        The colour is full from 10 nats on, a chance of one in 22,000. The title is by default the
+        mean surprise.
         """
         from grukit.plots.tokens import TokensDisplay
 
+        if title is None:
+            characters = max(1, sum(map(len, surprise.tokens)))
+            title = f"{surprise.nats.sum() / characters:.2f} nats per character"
         label = "surprise, nats"
         return TokensDisplay(surprise.tokens, surprise.nats, label, title, False, _FULL_COLOUR)
 
