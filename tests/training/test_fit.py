@@ -497,3 +497,16 @@ def test_the_mean_of_the_weights_is_validated_and_kept():
     last = (validated - 0.5 * mean) / 0.5  # 9 / 18, the decay of the eighth update
     assert not torch.equal(last, steps[-1])
     assert (last - steps[-1]).abs().max() < 0.2
+
+
+def test_the_mean_of_weights_that_no_batch_uses():
+    x = torch.randn(8, 2)
+    model = nn.ModuleList([nn.Linear(3, 1), nn.Linear(2, 1)])
+    before = model[0].weight.detach().clone(), model[1].weight.detach().clone()
+
+    def loss(model, batch):
+        return LossSum((model[1](batch[0]) - 1).square().sum(), len(batch[0]))
+
+    fit(model, loss, Rows(x), None, FitConfig(epochs=1, average=0.6, learning_rate=0.1))
+    assert torch.equal(model[0].weight, before[0])
+    assert not torch.equal(model[1].weight, before[1])

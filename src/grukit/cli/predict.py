@@ -9,7 +9,14 @@ import typer
 
 from grukit.cli.options import Config, Json, only, option, read_data
 from grukit.cli.output import check_output, say, show, show_json, write_answer
-from grukit.cli.predict_text import interpret, judge, lines_of, write, write_likeliest
+from grukit.cli.predict_text import (
+    interpret,
+    judge,
+    lines_of,
+    texts_to_judge,
+    write,
+    write_likeliest,
+)
 from grukit.cli.training import Seed
 
 # What each task takes besides MODEL and --config.
@@ -37,7 +44,7 @@ def predict(
             "grukit data list: for a forecast what is known so far, by default the training data; "
             "for a detector of anomalies the rows to judge. For a writer of text the prompts, one "
             "in each line of a file, or of stdin; for a judge of texts or a translator so the "
-            "texts.",
+            "texts, for a judge also a table that has a column of them.",
         ),
     ] = None,
     future: Annotated[
@@ -172,7 +179,7 @@ def predict(
         write(estimator, prompts, samples, stream, json, **options)
         return
     if estimator.task == "classification":
-        judge(estimator, lines_of(data), json)
+        judge(estimator, texts_to_judge(estimator, data), json)
         return
     if estimator.task == "translation":
         interpret(estimator, data, beam or 5, glossary, prefix, plot, json)

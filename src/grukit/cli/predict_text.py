@@ -33,6 +33,15 @@ def lines_of(data: str | None) -> Iterator[str]:
             yield line.removesuffix("\n").removesuffix("\r")
 
 
+def texts_to_judge(model: TextClassifier, data: str | None) -> Iterator[str]:
+    """The texts of a table, in the column of the training, or else the lines as above."""
+    from grukit.data.labelled import is_table, texts_of
+
+    if data is not None and is_table(Path(data)):
+        return iter(texts_of(Path(data), model.text))
+    return lines_of(data)
+
+
 def write(
     model: TextGenerator,
     prompts: Iterator[str],

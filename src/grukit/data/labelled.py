@@ -15,6 +15,7 @@ from grukit.data.tables import read_frame
 from grukit.data.texts import decoded_lines, open_bytes
 
 _SEPARATORS = {".csv": ",", ".tsv": "\t"}
+_TABLES = (*_SEPARATORS, ".jsonl", ".parquet")
 _PACKED = (".gz", ".xz", ".bz2")
 _LONGEST_CELL = 1 << 30
 
@@ -64,16 +65,20 @@ def checked_texts(texts: Iterable[Any]) -> list[str]:
     return found
 
 
+def is_table(path: Path) -> bool:
+    """Whether a file is, by its name, one that `rows_of` reads."""
+    return _kind(path) in _TABLES
+
+
 def rows_of(path: Path) -> Sequence[Mapping[str, Any]]:
     """The rows of a .csv, .tsv, .jsonl or .parquet file, the first three packed or not.
 
     Raises DataError, with the number of the line, for what is no such file.
     """
-    kinds = [suffix for suffix in path.suffixes if suffix not in _PACKED]
-    kind = kinds[-1] if kinds else ""
+    kind = _kind(path)
     if kind == ".parquet":
         return read_frame(path).rows(named=True)
-    if kind not in (*_SEPARATORS, ".jsonl"):
+    if kind not in _TABLES:
         wanted = "a .csv, .tsv, .jsonl (also .gz, .xz, .bz2) or .parquet file"
         raise DataError(must_be("the data", wanted, str(path)))
     try:
@@ -83,6 +88,11 @@ def rows_of(path: Path) -> Sequence[Mapping[str, Any]]:
             return read(lines, path, _SEPARATORS.get(kind, ""))
     except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
         raise DataError(f"{path} must be a whole {path.suffix} file: {error}") from error
+
+
+def _kind(path: Path) -> str:
+    kinds = [suffix for suffix in path.suffixes if suffix not in _PACKED]
+    return kinds[-1] if kinds else ""
 
 
 def _rows(data: Any) -> Sequence[Mapping[str, Any]]:

@@ -46,7 +46,7 @@ class Classes:
             found = cls(names, multilabel=True)
             found.targets(labels)
             return found
-        own = [_plain(label, separator) for label in labels]
+        own = [_plain(label, at, separator) for at, label in enumerate(labels, 1)]
         several = {isinstance(label, tuple) for label in own}
         if len(several) > 1:
             raise DataError("labels must be all lists or all single ones, got both")
@@ -73,7 +73,7 @@ class Classes:
         if _is_matrix(labels):
             return self._of_matrix(np.asarray(labels))
         place = {name: at for at, name in enumerate(self.names)}
-        rows = [_plain(label, separator) for label in labels]
+        rows = [_plain(label, at, separator) for at, label in enumerate(labels, 1)]
         for at, row in enumerate(rows, 1):
             if isinstance(row, tuple) != self.multilabel:
                 wanted = "a list of labels" if self.multilabel else "one label"
@@ -99,7 +99,7 @@ class Classes:
         """Whether each answer is the label, bool [N]; to one that was not learned none is."""
         if _is_matrix(labels):
             return (answers == self.targets(labels)).all(axis=1)
-        true = [_plain(label, separator) for label in labels]
+        true = [_plain(label, at, separator) for at, label in enumerate(labels, 1)]
         pairs = zip(self.named(answers), true, strict=True)
         if self.multilabel:
             return np.array([set(said) == set(names) for said, names in pairs])
@@ -161,23 +161,24 @@ def _is_matrix(labels: Any) -> bool:
     return getattr(labels, "ndim", 1) == 2 and hasattr(labels, "shape")
 
 
-def _plain(label: Any, separator: str | None) -> Any:
-    """A label as a value of Python; several of them as a tuple."""
+def _plain(label: Any, at: int, separator: str | None) -> Any:
+    """A label, the `at`-th, as a value of Python; several of them as a tuple."""
     if isinstance(label, np.generic):
         label = label.item()
     if isinstance(label, np.ndarray) or (
         isinstance(label, Iterable) and not isinstance(label, (str, bytes, dict))
     ):
-        return tuple(_one(one) for one in label)
+        return tuple(_one(one, at) for one in label)
     if separator is not None and (label is None or isinstance(label, str)):
         return tuple(one.strip() for one in (label or "").split(separator) if one.strip())
-    return _one(label)
+    return _one(label, at)
 
 
-def _one(label: Any) -> Any:
+def _one(label: Any, at: int) -> Any:
     label = label.item() if isinstance(label, np.generic) else label
     if not isinstance(label, _KINDS) or label != label or label == "":
-        raise DataError(must_be("a label", "a name, a whole number, or True or False", label))
+        wanted = "a name, a whole number, or True or False"
+        raise DataError(must_be(f"label {at:,}", wanted, label))
     return label
 
 

@@ -172,7 +172,8 @@ class Optimization:
     def _average(self) -> None:
         if self.judged is self.model:
             return
-        updates = int(self.optimizer.state[self.parameters[0]]["step"])
+        # A parameter that no batch has used so far has no state.
+        updates = max((int(own["step"]) for own in self.optimizer.state.values()), default=0)
         # The first updates, far from where it ends, are soon forgotten.
         decay = min(self._decay, (1 + updates) / (10 + updates))
         means = [parameter for parameter in self.judged.parameters() if parameter.requires_grad]
