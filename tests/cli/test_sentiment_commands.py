@@ -56,6 +56,15 @@ def test_lines_are_judged_as_they_come(grukit, judge, monkeypatch):
     assert grukit("predict", judge, "--paths", 3).code == 2
 
 
+def test_a_table_is_judged_row_by_row(grukit, judge, reviews, tmp_path):
+    lines = grukit("predict", judge, reviews).out.splitlines()
+    assert [line.split("\t")[2] for line in lines] == planted_reviews(200)[0]
+    (tmp_path / "other.jsonl").write_text('{"text": "a"}\n')
+    outcome = grukit("predict", judge, tmp_path / "other.jsonl")
+    assert outcome.code == 1
+    assert "must have the column 'review'" in outcome.err
+
+
 def test_evaluate_stands_beside_n_grams(grukit, judge, reviews):
     outcome = grukit("evaluate", judge, reviews)
     assert outcome.code == 0, outcome.err
@@ -87,6 +96,21 @@ def test_inspect_says_what_each_token_added(grukit, judge, model, tmp_path):
     outcome = grukit("inspect", judge, "--text", "a", "--label", "neutral")
     assert outcome.code == 2
     assert "negative, positive" in " ".join(outcome.err.split())
+
+
+def test_texts_without_labels_are_read_first(grukit, reviews, tmp_path):
+    target, columns = tmp_path / "judge", ("--text", "review", "--label", "stars")
+    begun = tmp_path / "judge.training" / "pretraining"
+    begun.mkdir(parents=True)
+    (begun / "latest").touch()
+    train = ("train", "sentiment", reviews, "-o", target, *columns, "--unlabelled", reviews, *SMALL)
+    outcome = grukit(*train)
+    assert outcome.code == 1
+    assert "an interrupted training of judge lies in" in outcome.err
+    outcome = grukit(*train, "--overwrite")
+    assert outcome.code == 0, outcome.err
+    assert "200 texts without labels" in (target / "README.md").read_text(encoding="utf-8")
+    assert not begun.parent.exists()
 
 
 def test_a_threshold_is_a_number_or_chosen(grukit, reviews, tmp_path):

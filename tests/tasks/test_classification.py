@@ -220,6 +220,12 @@ def test_labels_never_learned(judge):
         judge.evaluate(OTHERS[:1], ["neutral"])
     with pytest.raises(DataError, match="the data must have at least one text"):
         judge.evaluate([], [])
+    with pytest.raises(DataError, match="the data must have at least one text"):
+        judge.score([], [])
+    with pytest.raises(DataError, match="the data must have texts to learn from, got none"):
+        small().fit([], [])
+    with pytest.raises(DataError, match="the texts to learn from must not be all empty"):
+        small().fit(["", " \n"] * 9, [0, 1] * 9)
     with pytest.raises(DataError, match="labels must be of at least two classes"):
         small().fit(["a", "b"], [1, 1])
     with pytest.raises(DataError, match="labels must be all of one type"):

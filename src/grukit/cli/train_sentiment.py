@@ -38,6 +38,14 @@ def sentiment(
         str | None,
         option(metavar="SIGN", help="What stands between several labels of one text."),
     ] = None,
+    unlabelled: Annotated[
+        Path | None,
+        option(
+            metavar="FILE",
+            help="A file as DATA, whose texts alone are read: the network learns first to foretell "
+            "their tokens.",
+        ),
+    ] = None,
     tokenizer: Annotated[
         Literal["word", "bpe", "char", "byte"],
         option(metavar="TOKENIZER", help="What a token is: word, bpe, char or byte."),
@@ -115,6 +123,8 @@ def sentiment(
         ),
         seed=seed,
     )
-    judge.fit(data, validation=validation, checkpoint=checkpoint, resume=resume)
+    judge.fit(
+        data, validation=validation, unlabelled=unlabelled, checkpoint=checkpoint, resume=resume
+    )
     save_trained(judge, output, checkpoint)
     show_trained(judge, output, json)

@@ -59,9 +59,10 @@ def checkpoint_of(output: Path, resume: bool, overwrite: bool) -> Path:
     """
     check_model_output(output, overwrite)
     checkpoint = output.with_name(f"{output.name}.training")
-    from grukit.training.checkpoint import has_checkpoint
+    from grukit.training.checkpoint import has_checkpoint, pretraining_folder
 
-    if has_checkpoint(checkpoint) and not (resume or overwrite):
+    begun = has_checkpoint(checkpoint) or has_checkpoint(pretraining_folder(checkpoint))
+    if begun and not (resume or overwrite):
         raise DataError(
             f"an interrupted training of {output.name} lies in {checkpoint}; to go on with it, "
             "add --resume; to begin anew, add --overwrite"
@@ -76,9 +77,11 @@ def save_trained(estimator: Any, output: Path, checkpoint: Path) -> None:
     except OSError:
         say(f"the trained state is kept in {checkpoint}: make room, then run again with --resume")
         raise
-    from grukit.training.checkpoint import remove_checkpoint
+    from grukit.training.checkpoint import pretraining_folder, remove_checkpoint
 
-    remove_checkpoint(checkpoint)
+    for folder in (pretraining_folder(checkpoint), checkpoint):
+        if folder.is_dir():
+            remove_checkpoint(folder)
 
 
 def show_trained(estimator: Any, output: Path, json: bool) -> None:

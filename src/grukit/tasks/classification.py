@@ -31,10 +31,11 @@ from grukit.results.classification import (
     TextExplanation,
 )
 from grukit.tasks.base import Estimator, settings_of
-from grukit.tasks.classification_data import Targeted, prepare
+from grukit.tasks.classification_data import Targeted, fingerprint, prepare
 from grukit.tasks.classification_folder import Learned, from_folder, to_folder
 from grukit.tasks.classification_loss import class_weights, classification_loss
 from grukit.tasks.classification_network import starting_network
+from grukit.tasks.classification_pretraining import pretrain
 from grukit.tasks.classification_scores import beside_baselines, linear_baseline, shares_of
 from grukit.tasks.classification_settings import RULES, TRAINING
 from grukit.tasks.text_cards import classifier_card
@@ -132,6 +133,7 @@ class TextClassifier(Estimator):
         labels: Any = None,
         validation: Any = 0.1,
         *,
+        unlabelled: Any = None,
         checkpoint: str | Path | None = None,
         resume: bool = False,
     ) -> Self:
@@ -143,6 +145,9 @@ class TextClassifier(Estimator):
             fitted on: a share of the texts, of each class alike; or texts of its own, given as
             `data`, or as a pair of texts and labels; or None for none, which leaves the chances as
             the network has them.
+        unlabelled: more texts, without labels: a list, or a frame or file with a column of them.
+            The network, which must have one layer, first learns to foretell the tokens of these and
+            of its own texts from either side, and then the labels.
         checkpoint, resume: see `grukit.training.fit.fit`.
 
         Raises DataError for texts or labels that cannot be used, ParameterError for arguments
@@ -151,8 +156,12 @@ class TextClassifier(Estimator):
         """
         check(vars(self), RULES)
         classes, learned, judged = prepare(self, data, labels, validation)
+        more = [] if unlabelled is None else texts_of(unlabelled, self.text)
+        if unlabelled is not None and self.num_layers != 1:
+            raise ParameterError(must_be("num_layers", "1 with unlabelled texts", self.num_layers))
+        texts = [*learned.texts, *more]
         tokenizer = learn_tokenizer(
-            self.tokenizer, learned.texts, self.vocabulary, specials=(WordTokenizer.UNKNOWN,)
+            self.tokenizer, texts, self.vocabulary, specials=(WordTokenizer.UNKNOWN,)
         )
         network = starting_network(self, tokenizer, len(classes.names))
         weights = class_weights(self.class_weight, classes, learned.targets)
@@ -160,21 +169,28 @@ class TextClassifier(Estimator):
         given = self.threshold if isinstance(self.threshold, (int, float)) else 0.5
         thresholds = np.full(len(classes.names) if classes.multilabel else 1, float(given))
         self._become(Learned(network, tokenizer, classes, shares, 1.0, thresholds, None))
+        self.unlabelled_ = len(more)
+        training, settings = self.training or TRAINING, self._settings()
+        del settings["training"]
+        settings |= {
+            "data": learned.fingerprint(),
+            "validation": None if judged is None else judged.fingerprint(),
+        }
         try:
+            if unlabelled is not None:
+                settings["unlabelled"] = fingerprint(more)
+                rows = self._rows(texts)
+                pretrain(network, rows, training, int(self.seed), checkpoint, resume, settings)
             result = fit(
                 network,
                 partial(classification_loss, weights=torch.from_numpy(weights)),
                 self._items(learned),
                 None if judged is None else self._items(judged),
-                self.training or TRAINING,
+                training,
                 seed=int(self.seed),
                 checkpoint=checkpoint,
                 resume=resume,
-                settings={
-                    **{k: v for k, v in self._settings().items() if k != "training"},
-                    "data": learned.fingerprint(),
-                    "validation": None if judged is None else judged.fingerprint(),
-                },
+                settings=settings,
             )
         except Interrupted:
             network.eval()
@@ -220,7 +236,8 @@ class TextClassifier(Estimator):
 
         A label that was never learned is one that no answer is right for.
         """
-        texts, labels = labelled(texts, labels, self.text, self.label)
+        self._check_fitted()
+        texts, labels = self._labelled(texts, labels)
         answers = self._answers(self.predict_proba(texts))
         return float(np.mean(self._classes.right(answers, labels, self.separator)))
 
@@ -231,9 +248,7 @@ class TextClassifier(Estimator):
         (extra `text`), fitted on the same texts. Raises DataError for a label that was not learned.
         """
         self._check_fitted()
-        texts, labels = labelled(data, labels, self.text, self.label)
-        if not texts:
-            raise DataError("the data must have at least one text, got none")
+        texts, labels = self._labelled(data, labels)
         judged = Targeted(texts, self._classes.targets(labels, self.separator))
         return beside_baselines(self, judged, self._logits(texts))
 
@@ -301,6 +316,7 @@ class TextClassifier(Estimator):
         self.shares_, self.temperature_, self.thresholds_, self.linear_ = learned[3:]
         self.history_: tuple[EpochRecord, ...] = ()
         self.validation_: ClassificationEvaluation | None = None
+        self.unlabelled_ = 0
 
     def _calibrate(self, logits: np.ndarray, targets: np.ndarray) -> None:
         self.temperature_ = fit_temperature(logits, targets)
@@ -321,7 +337,7 @@ class TextClassifier(Estimator):
     @torch.no_grad()
     def _logits(self, texts: Sequence[str]) -> np.ndarray:
         """float64 [N, C], each text's whatever else is asked for."""
-        items = self._items(Targeted(list(texts), np.zeros(len(texts), np.int64)))
+        items = TextItems(self._rows(texts), np.zeros(len(texts), np.int64))
         found = torch.zeros(len(texts), len(self.classes_), dtype=torch.float64)
         device = self.network_.embedding.device
         order = items.arranged(torch.arange(len(texts)), _PREDICTED_AT_ONCE)
@@ -331,9 +347,17 @@ class TextClassifier(Estimator):
             found[at] = logits.cpu().double()
         return found.numpy()
 
+    def _labelled(self, data: Any, labels: Any) -> tuple[list[str], Any]:
+        texts, labels = labelled(data, labels, self.text, self.label)
+        if not texts:
+            raise DataError("the data must have at least one text, got none")
+        return texts, labels
+
     def _items(self, own: Targeted) -> TextItems:
-        rows = [self._cut(self.tokenizer_.encode(text)) for text in own.texts]
-        return TextItems(rows, own.targets)
+        return TextItems(self._rows(own.texts), own.targets)
+
+    def _rows(self, texts: Sequence[str]) -> list[np.ndarray]:
+        return [self._cut(self.tokenizer_.encode(text)) for text in texts]
 
     def _cut(self, tokens: np.ndarray) -> np.ndarray:
         if self.max_tokens is None or len(tokens) <= self.max_tokens:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from grukit.core.errors import ParameterError, must_be
+from grukit.core.errors import DataError, ParameterError, must_be
 from grukit.core.rules import check, number
 from grukit.data.labelled import labelled
 from grukit.data.labels import Classes, held_out
@@ -44,19 +44,22 @@ def prepare(
         wanted = "a number without validation"
         raise ParameterError(must_be("threshold", wanted, settings.threshold))
     texts, labels = labelled(data, labels, settings.text, settings.label)
+    if not texts:
+        raise DataError("the data must have texts to learn from, got none")
     classes = Classes.learn(labels, settings.separator)
     if settings.threshold is not None and not classes.multilabel and len(classes.names) > 2:
         wanted = "None where one of more than two classes is to be named"
         raise ParameterError(must_be("threshold", wanted, settings.threshold))
     targets = classes.targets(labels, settings.separator)
-    if validation is None:
-        return classes, Targeted(texts, targets), None
+    learned, judged = Targeted(texts, targets), None
     if isinstance(validation, (int, float)):
         check({"validation": validation}, {"validation": number(above=0, below=1)})
         parts = held_out(targets, validation, int(settings.seed))
         learned, judged = (Targeted([texts[i] for i in at], targets[at]) for at in parts)
-        return classes, learned, judged
-    given, names = validation if isinstance(validation, tuple) else (validation, None)
-    own, names = labelled(given, names, settings.text, settings.label)
-    judged = Targeted(own, classes.targets(names, settings.separator))
-    return classes, Targeted(texts, targets), judged
+    elif validation is not None:
+        given, names = validation if isinstance(validation, tuple) else (validation, None)
+        own, names = labelled(given, names, settings.text, settings.label)
+        judged = Targeted(own, classes.targets(names, settings.separator))
+    if not any(map(str.strip, learned.texts)):
+        raise DataError("the texts to learn from must not be all empty")
+    return classes, learned, judged

@@ -68,6 +68,9 @@ def classifier_card(model: TextClassifier) -> str:
             f"```text\n{model.validation_.table()}\n```"
         )
     several = "any number" if model.multilabel_ else "one"
+    before = ""
+    if model.unlabelled_:
+        before = f"\n\nBefore, it learned to foretell {model.unlabelled_:,} texts without labels."
     return f"""\
 # A judge of texts
 
@@ -79,7 +82,7 @@ Written by grukit {__version__}.
 
 | class | share of the training texts |
 | --- | --- |
-{chr(10).join(shown)}{rest}
+{chr(10).join(shown)}{rest}{before}
 
 ## Scores
 

@@ -186,6 +186,11 @@ def has_checkpoint(folder: str | Path) -> bool:
     return (Path(folder) / "latest").exists()
 
 
+def pretraining_folder(checkpoint: str | Path) -> Path:
+    """Where the state of a pretraining lies, in the folder of that of the training."""
+    return Path(checkpoint) / "pretraining"
+
+
 def remove_checkpoint(folder: str | Path) -> None:
     """Delete what a run saved in `folder`, and the folder unless it holds anything else.
 
