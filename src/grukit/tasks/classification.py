@@ -146,8 +146,9 @@ class TextClassifier(Estimator):
             `data`, or as a pair of texts and labels; or None for none, which leaves the chances as
             the network has them.
         unlabelled: more texts, without labels: a list, or a frame or file with a column of them.
-            The network, which must have one layer, first learns to foretell the tokens of these and
-            of its own texts from either side, and then the labels.
+            In 5 epochs before the others the network, which must have one layer, learns to foretell
+            the tokens of these and of its own texts from either side (Dai and Le 2015,
+            arXiv:1511.01432).
         checkpoint, resume: see `grukit.training.fit.fit`.
 
         Raises DataError for texts or labels that cannot be used, ParameterError for arguments

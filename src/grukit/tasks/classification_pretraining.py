@@ -17,7 +17,7 @@ from grukit.nn.two_way_language_model import TwoWayLanguageModel
 from grukit.training.checkpoint import has_checkpoint, pretraining_folder
 from grukit.training.fit import FitConfig, LossSum, fit
 
-EPOCHS = 5
+_EPOCHS = 5
 _JUDGED, _MOST_JUDGED = 0.05, 1000
 
 
@@ -32,7 +32,8 @@ def pretrain(
 ) -> None:
     """Make the vectors and the recurrent layer of a network those of a language model.
 
-    rows: the tokens of texts, of which 5 %, 1,000 at most, are held out to stop by.
+    rows: the tokens of texts, of which 5 %, 1,000 at most, are held out: of 5 epochs the weights of
+        the one that foretells these best are kept.
     config: how the classifier is trained, which holds here as well but for `epochs`, `average` and
         `patience`.
     checkpoint, resume, settings: those of the classifier's own `grukit.training.fit.fit`. The state
@@ -53,12 +54,13 @@ def pretrain(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = TwoWayLanguageModel(network, torch.from_numpy(counts.astype(np.float32)))
+    log = None if config.tensorboard is None else Path(config.tensorboard) / "pretraining"
     fit(
         model,
         _loss,
         _items(learned),
         _items(judged),
-        replace(config, epochs=EPOCHS, average=0.0, patience=None),
+        replace(config, epochs=_EPOCHS, average=0.0, patience=None, tensorboard=log),
         seed=seed,
         checkpoint=None if checkpoint is None else pretraining_folder(checkpoint),
         resume=resume,
