@@ -77,7 +77,9 @@ def test_byte_pairs_of_a_large_text_come_from_all_of_it(monkeypatch):
 
 
 def test_a_kind_that_is_none():
-    with pytest.raises(ParameterError, match="'byte', 'char', 'bpe', 'word', got 'line'"):
+    with pytest.raises(
+        ParameterError, match="'byte', 'char', 'bpe', 'word', 'spaced word', got 'line'"
+    ):
         learn_tokenizer("line", [])
     with pytest.raises(ValueError, match="a tokenizer must be one of"):
         tokenizer_from_json(json.dumps({"kind": "line", "specials": []}))
@@ -118,3 +120,16 @@ def test_words_of_many_scripts():
 def test_pieces_are_what_tokens_stand_for(kind):
     text = "the hat"
     assert "".join(KINDS[kind].pieces(text)) == text
+
+
+@given(text=st.text(max_size=60))
+@settings(max_examples=200, deadline=None)
+def test_pieces_with_their_spaces_are_the_text(text):
+    specials = ("<end>", "<unknown>")
+    tokenizer = learn_tokenizer("spaced word", [" A", " A", " A,  b\n", " b"], specials=specials)
+    assert tokenizer.words == (" A",)
+    assert "".join(tokenizer.pieces(text)) == text
+    known = learn_tokenizer("spaced word", [text] * 3, specials=specials)
+    assert known.decode(known.encode(text)) == text
+    again = tokenizer_from_json(known.to_json())
+    assert again.decode([*again.encode(text), 0, 1]) == f"{text} <unknown>"

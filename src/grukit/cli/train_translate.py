@@ -38,11 +38,12 @@ def translate(
         str, option(metavar="COLUMN", help="Of a table: the column of translations.")
     ] = "target",
     tokenizer: Annotated[
-        Literal["bpe", "char", "byte"],
-        option(metavar="TOKENIZER", help="What a token is: bpe, char or byte."),
+        Literal["bpe", "char", "byte", "word"],
+        option(metavar="TOKENIZER", help="What a token is: bpe, char, byte or word."),
     ] = "bpe",
     vocabulary: Annotated[
-        int, option(min=258, metavar="TOKENS", help="How many tokens a bpe has, at most.")
+        int,
+        option(min=258, metavar="TOKENS", help="How many tokens bpe and word have, at most."),
     ] = 8000,
     cell: Annotated[
         Literal["gru", "lstm", "rnn"],

@@ -1,6 +1,6 @@
 """From text to tokens and back, exactly.
 
-Every tokenizer but that of words keeps any Unicode text as it is, also characters that it has not
+Every tokenizer but those of words keeps any Unicode text as it is, also characters that it has not
 learned. Its first tokens are the special ones, such as the end of a text, which no text can
 contain.
 
@@ -31,8 +31,10 @@ _ALONE = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _JOINED = "\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0900-\u0963\u0970-\u0fbc"
 _RUN = rf"[^\W{_ALONE}](?:[^\W{_ALONE}]|[{_JOINED}])*"
 _WORD = re.compile(rf"{_RUN}(?:['’]{_RUN})*|\S")
+_SPACED_WORD = re.compile(rf" ?(?:{_WORD.pattern})|\s")
 MOST_LEARNED = 100_000_000
 """Byte pairs are learned from so many characters at most."""
+_KINDS = "one of 'byte', 'char', 'bpe', 'word', 'spaced word'"
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 """What bytes that are no UTF-8 become."""
 
@@ -215,6 +217,7 @@ class WordTokenizer(Tokenizer):
 
     kind = "word"
     UNKNOWN = "<unknown>"
+    fewest: ClassVar[int] = 2
 
     def __init__(self, words: Sequence[str], specials: Sequence[str] = (UNKNOWN,)) -> None:
         super().__init__(specials)
@@ -227,19 +230,19 @@ class WordTokenizer(Tokenizer):
     def learn(
         cls, texts: Iterable[str], vocabulary: int, specials: Sequence[str] = (UNKNOWN,)
     ) -> WordTokenizer:
-        """One of the most frequent words of `texts`, of those that come at least twice."""
+        """One of the most frequent words of `texts`, of those that come at least `fewest` times."""
         counts: Counter[str] = Counter()
         for text in texts:
-            counts.update(words_of(_checked(text)))
+            counts.update(cls._cut(_checked(text)))
         frequent = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-        known = [word for word, count in frequent if count > 1]
+        known = [word for word, count in frequent if count >= cls.fewest]
         return cls(known[: vocabulary - len(specials)], specials)
 
     def __len__(self) -> int:
         return len(self.specials) + len(self.words)
 
     def encode(self, text: str) -> np.ndarray:
-        found = [self._tokens.get(word, self._unknown) for word in words_of(_checked(text))]
+        found = [self._tokens.get(word, self._unknown) for word in self._cut(_checked(text))]
         return np.array(found, np.int64)
 
     def decode(self, tokens: Iterable[int]) -> str:
@@ -247,10 +250,34 @@ class WordTokenizer(Tokenizer):
         return " ".join(self.words[t - first] if t >= first else self.specials[t] for t in tokens)
 
     def pieces(self, text: str) -> list[str]:
+        return self._cut(text)
+
+    @staticmethod
+    def _cut(text: str) -> list[str]:
         return words_of(text)
 
     def _config(self) -> dict[str, Any]:
         return {"words": self.words}
+
+
+class SpacedWordTokenizer(WordTokenizer):
+    """Words as they are written, each with the space before it.
+
+    It loses only the words that it does not know; its pieces together are the text.
+    """
+
+    kind = "spaced word"
+    # A name that comes in a single pair of texts comes in both of them.
+    fewest = 3
+
+    def decode(self, tokens: Iterable[int]) -> str:
+        first = len(self.specials)
+        unknown = {self._unknown: f" {self.UNKNOWN}"}
+        return "".join(self.words[t - first] if t >= first else unknown.get(t, "") for t in tokens)
+
+    @staticmethod
+    def _cut(text: str) -> list[str]:
+        return _SPACED_WORD.findall(text)
 
 
 def words_of(text: str) -> list[str]:
@@ -267,7 +294,10 @@ def words_of(text: str) -> list[str]:
 def learn_tokenizer(
     kind: str, texts: Iterable[str], vocabulary: int = 8000, specials: Sequence[str] = ()
 ) -> Tokenizer:
-    """A tokenizer for texts: "byte", "char", "bpe" or "word", at most `vocabulary` tokens."""
+    """A tokenizer for texts, of at most `vocabulary` tokens.
+
+    kind: "byte", "char", "bpe", "word" or "spaced word".
+    """
     if kind == "byte":
         return ByteTokenizer(specials)
     if kind == "char":
@@ -276,7 +306,9 @@ def learn_tokenizer(
         return BpeTokenizer.learn(texts, vocabulary, specials)
     if kind == "word":
         return WordTokenizer.learn(texts, vocabulary, specials)
-    raise ParameterError(must_be("tokenizer", "one of 'byte', 'char', 'bpe', 'word'", kind))
+    if kind == "spaced word":
+        return SpacedWordTokenizer.learn(texts, vocabulary, specials)
+    raise ParameterError(must_be("tokenizer", _KINDS, kind))
 
 
 def tokenizer_from_json(text: str) -> Tokenizer:
@@ -292,7 +324,9 @@ def tokenizer_from_json(text: str) -> Tokenizer:
         return BpeTokenizer(library, specials)
     if kind == "word":
         return WordTokenizer(tuple(map(str, config["words"])), specials)
-    raise ValueError(must_be("a tokenizer", "one of 'byte', 'char', 'bpe', 'word'", kind))
+    if kind == "spaced word":
+        return SpacedWordTokenizer(tuple(map(str, config["words"])), specials)
+    raise ValueError(must_be("a tokenizer", _KINDS, kind))
 
 
 def _points(text: str) -> np.ndarray:

@@ -11,7 +11,7 @@ import torch
 
 from grukit.data.sentences import parts_of
 from grukit.data.text_batches import padded
-from grukit.data.tokenizers import Tokenizer
+from grukit.data.tokenizers import Tokenizer, WordTokenizer
 from grukit.decoding.beam import Demand, Hypothesis, beam_search
 from grukit.decoding.ensemble import Ensemble
 from grukit.decoding.search import Search
@@ -49,6 +49,8 @@ class Interpreter:
     def __init__(self, networks: Iterable[Any], tokenizer: Tokenizer, longest: int) -> None:
         self._model, self._tokenizer, self._longest = Ensemble(networks), tokenizer, longest
         self._end = tokenizer.special(END)
+        known = WordTokenizer.UNKNOWN not in tokenizer.specials
+        self._unknown = None if known else tokenizer.special(WordTokenizer.UNKNOWN)
 
     def translate(
         self,
@@ -73,7 +75,7 @@ class Interpreter:
         answers = iter(self._search(rows, demands, search))
         rows = iter(rows)
         return [
-            self._joined(text, [(part, next(rows), next(answers)) for part in own])
+            self._joined(text, [(part, next(rows), next(answers)) for part in own], terms)
             for text, own in zip(texts, parts, strict=True)
         ]
 
@@ -116,38 +118,59 @@ class Interpreter:
         return found
 
     def _joined(
-        self, text: str, parts: Sequence[tuple[_Part, np.ndarray, list[Hypothesis]]]
+        self,
+        text: str,
+        parts: Sequence[tuple[_Part, np.ndarray, list[Hypothesis]]],
+        terms: _Glossary,
     ) -> Translation:
         if not parts:
             return Translation(text, text, (Candidate(text, 0.0, 0.0),), (), (), np.zeros((0, 0)))
-        best = [found[0] for _, _, found in parts]
+        best = [(part, row, found[0]) for part, row, found in parts]
         if len(parts) == 1:
-            ((part, _, found),) = parts
+            ((part, row, found),) = parts
             candidates = tuple(
-                Candidate(self._written(part, one), one.log_chance, one.score) for one in found
+                Candidate(self._written(part, row, one, terms), one.log_chance, one.score)
+                for one in found
             )
         else:
-            written = (self._written(part, own[0]) for part, _, own in parts)
-            log_chance, score = sum(one.log_chance for one in best), sum(one.score for one in best)
-            candidates = (Candidate("".join(written), log_chance, score),)
-        targets = [(*one.tokens, self._end) for one in best]
-        looks = [self._looks(row, one) for (_, row, _), one in zip(parts, best, strict=True)]
+            written = "".join(self._written(*own, terms) for own in best)
+            log_chance = sum(one.log_chance for _, _, one in best)
+            candidates = (Candidate(written, log_chance, sum(one.score for _, _, one in best)),)
         return Translation(
             text,
             candidates[0].text,
             candidates,
-            self._pieces(token for _, row, _ in parts for token in row.tolist()),
-            self._pieces(token for own in targets for token in own),
-            _diagonal(looks),
+            tuple(piece for part, _, _ in best for piece in (*self._source(part), END)),
+            tuple(piece for own in best for piece in (*self._pieces(*own, terms), END)),
+            _diagonal([self._looks(row, one) for _, row, one in best]),
         )
 
-    def _written(self, part: _Part, one: Hypothesis) -> str:
-        return part.before + self._tokenizer.decode(one.tokens).strip() + part.after
+    def _written(self, part: _Part, row: np.ndarray, one: Hypothesis, terms: _Glossary) -> str:
+        if self._unknown in one.tokens:
+            text = "".join(self._pieces(part, row, one, terms))
+        else:
+            text = self._tokenizer.decode(one.tokens)
+        return part.before + text.strip() + part.after
 
-    def _pieces(self, tokens: Iterable[int]) -> tuple[str, ...]:
-        return tuple(
-            END if token == self._end else self._tokenizer.decode([token]) for token in tokens
-        )
+    def _source(self, part: _Part) -> list[str]:
+        return self._tokenizer.pieces(spaced(part.text))
+
+    def _pieces(self, part: _Part, row: np.ndarray, one: Hypothesis, terms: _Glossary) -> list[str]:
+        """What each token says; of an unknown word, the one in the source that it looks at most.
+
+        Or what the glossary has for that (Luong et al. 2015, arXiv:1410.8206). Where the source has
+        words that are unknown too, it is one of these.
+        """
+        pieces = [self._tokenizer.decode([token]) for token in one.tokens]
+        if self._unknown in one.tokens:
+            source = self._source(part)
+            places = np.flatnonzero(row == self._unknown)
+            places = places if len(places) else np.arange(len(source))
+            looked = places[self._looks(row, one)[:, places].argmax(1)]
+            for at, token in enumerate(one.tokens):
+                if token == self._unknown:
+                    pieces[at] = terms.replaced(source[looked[at]])
+        return pieces
 
     @torch.no_grad()
     def _looks(self, row: np.ndarray, one: Hypothesis) -> np.ndarray:
@@ -170,6 +193,7 @@ class _Glossary:
     """What must be said in a translation where a text has certain phrases."""
 
     def __init__(self, glossary: Mapping[str, str], tokenizer: Tokenizer) -> None:
+        self._words = {phrase.strip().lower(): said.strip() for phrase, said in glossary.items()}
         self._terms = []
         for phrase, answer in glossary.items():
             words = re.compile(rf"(?<!\w){re.escape(phrase.strip())}(?!\w)", re.IGNORECASE)
@@ -178,3 +202,8 @@ class _Glossary:
     def phrases(self, text: str) -> tuple[tuple[int, ...], ...]:
         """The tokens of each that a text asks for, once."""
         return tuple(dict.fromkeys(tokens for words, tokens in self._terms if words.search(text)))
+
+    def replaced(self, piece: str) -> str:
+        """A word, with the spaces about it, as the glossary has it; else as it is."""
+        word = piece.strip()
+        return piece.replace(word, self._words.get(word.lower(), word)) if word else piece

@@ -21,7 +21,13 @@ from grukit.data.labelled import texts_of
 from grukit.data.parallel import lines_of, parallel
 from grukit.data.subwords import BpeDropout
 from grukit.data.text_pairs import PairBatch, TextPairs
-from grukit.data.tokenizers import BpeTokenizer, Tokenizer, learn_tokenizer, tokenizer_from_json
+from grukit.data.tokenizers import (
+    BpeTokenizer,
+    SpacedWordTokenizer,
+    Tokenizer,
+    learn_tokenizer,
+    tokenizer_from_json,
+)
 from grukit.decoding.interpreter import END, Interpreter, spaced, tokens_of
 from grukit.decoding.search import Search
 from grukit.evaluation.translation_metrics import translation_metrics
@@ -40,10 +46,12 @@ TRAINING = FitConfig(epochs=20, batch_size=64, learning_rate=2e-3, average=0.998
 # So many pairs that were not learned are translated after training, for the card.
 _MOST_JUDGED = 1000
 _SPLIT = 7
+# The kinds and special tokens of those that are not called as they are in data/tokenizers.py.
+_TOKENIZERS = {"word": (SpacedWordTokenizer.kind, (END, SpacedWordTokenizer.UNKNOWN))}
 # What is counted of the pairs: the most tokens of a source, the pairs learned and those left out.
 _COUNTS = ("longest", "learned", "skipped")
 _RULES = {
-    "tokenizer": one_of("bpe", "char", "byte"),
+    "tokenizer": one_of("bpe", "char", "byte", "word"),
     "vocabulary": integer(at_least=258),
     "embedding_size": integer(at_least=1),
     "hidden_size": integer(at_least=2),
@@ -77,8 +85,9 @@ class Translator(Estimator):
     >>> model.fit(lines, answers).predict(["drei zwei"])
     ['three two']
 
-    tokenizer: "bpe", of `vocabulary` tokens for both languages together (extra `text`); "char" or
-        "byte".
+    tokenizer: "bpe", of `vocabulary` tokens for both languages together (extra `text`); "char",
+        "byte"; or "word", where a word that is not among the `vocabulary` most frequent is copied
+        from where the model looks, or said as the glossary has it.
     embedding_size, hidden_size, num_layers, dropout, recurrent_dropout, embedding_dropout,
     attention, input_feeding, coverage, cell: of `grukit.nn.translation_model.TranslationModel`.
     bpe_dropout: in training each merge of a bpe is left out with this chance, so that a word is
@@ -172,12 +181,9 @@ class Translator(Estimator):
         if isinstance(validation, (int, float)):
             check({"validation": validation}, {"validation": number(above=0, below=1)})
         learned, judged = self._parts(self._pairs(sources, targets), validation)
-        tokenizer = learn_tokenizer(
-            self.tokenizer,
-            (spaced(side) for pair in learned for side in pair),
-            self.vocabulary,
-            specials=(END,),
-        )
+        kind, specials = _TOKENIZERS.get(self.tokenizer, (self.tokenizer, (END,)))
+        texts = (spaced(side) for pair in learned for side in pair)
+        tokenizer = learn_tokenizer(kind, texts, self.vocabulary, specials)
         learned, skipped = self._short(learned, tokenizer)
         judged, _ = self._short(judged, tokenizer)
         if not learned:
