@@ -5,6 +5,7 @@ import itertools
 import pytest
 import torch
 
+from grukit.core.errors import ParameterError
 from grukit.nn.translation_model import TranslationModel
 
 CASES = [
@@ -70,7 +71,7 @@ def test_the_past_alone_decides_and_every_weight_learns(case):
 
 
 def test_rows_are_selected_in_their_order():
-    network = model(cell="lstm", input_feeding=True, coverage=True).eval()
+    network = model(cell="lstm", attention="additive", input_feeding=True, coverage=True).eval()
     source, lengths = torch.randint(30, (3, 4)), torch.tensor([4, 2, 3])
     tokens = torch.tensor([1, 2, 3])
     with torch.no_grad():
@@ -88,3 +89,8 @@ def test_dropout_is_of_training_alone():
     assert not torch.allclose(one, other)
     network.eval()
     torch.testing.assert_close(network(*arguments)[0], network(*arguments)[0])
+
+
+def test_coverage_is_of_additive_attention():
+    with pytest.raises(ParameterError, match="attention must be 'additive' with coverage"):
+        model(attention="multiplicative", coverage=True)

@@ -46,7 +46,7 @@ def test_an_answer_tells_what_else_there_was_and_where_it_looked(numbers):
     assert (str(answer), answer.source) == ("three two", "drei zwei")
     texts = [one.text for one in answer.candidates]
     assert texts[0] == "three two"
-    assert len(set(texts)) == 5
+    assert 1 < len(texts) == len(set(texts)) <= 5
     scores = [one.score for one in answer.candidates]
     assert scores == sorted(scores, reverse=True)
     assert answer.source_tokens == (*" drei zwei", "<end>")

@@ -128,10 +128,12 @@ class Interpreter:
         best = [(part, row, found[0]) for part, row, found in parts]
         if len(parts) == 1:
             ((part, row, found),) = parts
-            candidates = tuple(
-                Candidate(self._written(part, row, one, terms), one.log_chance, one.score)
-                for one in found
-            )
+            # Of the ways to write the same text the likeliest.
+            of_text: dict[str, Candidate] = {}
+            for one in found:
+                written = self._written(part, row, one, terms)
+                of_text.setdefault(written, Candidate(written, one.log_chance, one.score))
+            candidates = tuple(of_text.values())
         else:
             written = "".join(self._written(*own, terms) for own in best)
             log_chance = sum(one.log_chance for _, _, one in best)

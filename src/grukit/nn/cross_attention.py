@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from grukit.core.errors import ParameterError, must_be
+
 
 class CrossAttention(nn.Module):
     """For each query the mean of a memory's steps, weighted by how well each fits.
@@ -21,6 +23,8 @@ class CrossAttention(nn.Module):
         "multiplicative", softmax(W q · U m / sqrt(size)) (Luong et al. 2015, arXiv:1508.04025).
     coverage: with it, how much each step was looked at so far enters its score (Tu et al. 2016,
         arXiv:1601.04811); additive alone.
+
+    Additive attention computes a vector for each pair of steps, which takes several times as long.
     """
 
     def __init__(
@@ -32,6 +36,8 @@ class CrossAttention(nn.Module):
         coverage: bool = False,
     ) -> None:
         super().__init__()
+        if coverage and kind != "additive":
+            raise ParameterError(must_be("attention", "'additive' with coverage", kind))
         self.kind = kind
         self.of_query = nn.Linear(query_size, size)
         self.of_memory = nn.Linear(memory_size, size, bias=False)
