@@ -314,3 +314,9 @@ def test_arguments_are_checked():
     with pytest.raises(ParameterError, match="validation must be a number above 0"):
         small().fit("text" * 50, validation=0)
     assert not hasattr(small(), "network_")
+
+
+@pytest.mark.parametrize("asked", ["score", "evaluate"])
+def test_an_empty_text_has_no_score(alphabet, asked):
+    with pytest.raises(DataError, match="the text must be at least one token long, got none"):
+        getattr(alphabet, asked)("")

@@ -12,7 +12,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from grukit.core.errors import Interrupted, ParameterError, must_be
+from grukit.core.errors import DataError, Interrupted, ParameterError, must_be
 from grukit.core.model_folder import write_model_folder
 from grukit.core.rules import check, integer, number, one_of, optional, text
 from grukit.data.chunks import IGNORED, Chunk, Chunks
@@ -245,7 +245,10 @@ class TextGenerator(Estimator):
         return likeliest(self.network_, self.tokenizer_, self._end, prompt, length, beam)
 
     def score(self, text: Any) -> TextScore:
-        """How well the model foretells a text, given as for `fit`; its end is not counted."""
+        """How well the model foretells a text, given as for `fit`; its end is not counted.
+
+        Raises DataError for an empty text.
+        """
         self._check_fitted()
         return self._score_row(self._row(text)[:-1])
 
@@ -336,6 +339,8 @@ class TextGenerator(Estimator):
         return row_of(text, self.text, self.tokenizer_)
 
     def _score_row(self, row: np.ndarray) -> TextScore:
+        if len(row) < 2:
+            raise DataError("the text must be at least one token long, got none")
         return text_score(self.network_, self.tokenizer_, row, self._end)
 
     def _beside(
