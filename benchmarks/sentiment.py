@@ -43,7 +43,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "hidden_size": 96,
         "max_tokens": 400,
         "training": {
-            "epochs": 3,
+            "epochs": 4,
             "batch_size": 32,
             "learning_rate": 2e-3,
             "average": 0.998,
