@@ -42,6 +42,26 @@ def test_a_prompt_is_gone_on_from(grukit, writer):
     assert first["text"] != second["text"]
 
 
+@pytest.mark.parametrize(
+    "rule",
+    [
+        ("--top-k", 1),
+        ("--top-p", 0.01),
+        ("--min-p", 1),
+        ("--typical", 0.01),
+        ("--repetition-penalty", 50),
+        ("--presence-penalty", 50),
+        ("--no-repeat-ngram", 1),
+    ],
+)
+def test_each_rule_of_sampling_changes_the_text(grukit, writer, rule):
+    command = ("predict", writer, "--prompt", "the", "--length", 8, "--temperature", 1.5)
+    outcome = grukit(*command, *rule)
+    assert outcome.code == 0, outcome.err
+    assert outcome.out != grukit(*command).out
+    assert grukit(*command, rule[0], -1).code == (0 if rule[0] == "--presence-penalty" else 2)
+
+
 def test_the_likeliest_texts(grukit, writer):
     command = ("predict", writer, "--prompt", "the cat", "--length", 8, "--beam", 3)
     rows = [json.loads(row) for row in grukit(*command, "--samples", 3, "--json").out.splitlines()]

@@ -19,13 +19,18 @@ from grukit.cli.predict_text import (
 )
 from grukit.cli.training import Seed
 
+# Of a writer: the rules of `grukit.decoding.sampling.Sampling`.
+_SAMPLING = (
+    *("temperature", "top_k", "top_p", "min_p", "typical"),
+    *("repetition_penalty", "presence_penalty", "no_repeat_ngram"),
+)
 # What each task takes besides MODEL and --config.
 _TAKEN = {
     "forecast": ("data", "future", "paths", "output", "plot", "json"),
     "anomaly": ("data", "goes_on", "output", "plot", "json"),
     "generation": (
-        *("data", "prompt", "length", "samples", "temperature", "top_k", "top_p", "stop", "seed"),
-        *("stream", "beam", "json"),
+        *("data", "prompt", "length", "samples", *_SAMPLING, "stop", "seed", "stream", "beam"),
+        "json",
     ),
     "classification": ("data", "json"),
     "translation": ("data", "beam", "glossary", "prefix", "plot", "json"),
@@ -115,6 +120,32 @@ def predict(
         float | None,
         option(metavar="SHARE", help="Of a writer: choose among the likeliest that share this."),
     ] = None,
+    min_p: Annotated[
+        float | None,
+        option(
+            metavar="SHARE",
+            help="Of a writer: choose among those with this share of the highest chance.",
+        ),
+    ] = None,
+    typical: Annotated[
+        float | None,
+        option(
+            metavar="SHARE",
+            help="Of a writer: choose among those of about the mean surprise that share this.",
+        ),
+    ] = None,
+    repetition_penalty: Annotated[
+        float,
+        option(metavar="FACTOR", help="Of a writer: above 1, what there was comes less often."),
+    ] = 1.0,
+    presence_penalty: Annotated[
+        float,
+        option(metavar="LOGIT", help="Of a writer: taken from the logit of what there was."),
+    ] = 0.0,
+    no_repeat_ngram: Annotated[
+        int | None,
+        option(min=1, metavar="TOKENS", help="Of a writer: no sequence of so many comes twice."),
+    ] = None,
     stop: Annotated[
         list[str] | None,
         option(metavar="TEXT", help="Of a writer: what ends it, and is left out. Repeatable."),
@@ -174,7 +205,16 @@ def predict(
             only(context, "generation with --beam", *_TAKEN_WITH_BEAM)
             write_likeliest(estimator, prompts, beam, samples, length, json)
             return
-        rules = Sampling(temperature=temperature, top_k=top_k, top_p=top_p)
+        rules = Sampling(
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            min_p=min_p,
+            typical=typical,
+            repetition_penalty=repetition_penalty,
+            presence_penalty=presence_penalty,
+            no_repeat_ngram=no_repeat_ngram,
+        )
         options = {"length": length, "stop": tuple(stop or ()), "seed": seed, "sampling": rules}
         write(estimator, prompts, samples, stream, json, **options)
         return
