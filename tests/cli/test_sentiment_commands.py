@@ -6,11 +6,13 @@ import csv
 import io
 import json
 import sys
+from dataclasses import asdict, replace
 
 import pytest
 
 from grukit import TextClassifier
 from grukit.data.synthetic_texts import planted_reviews
+from grukit.tasks.classification_settings import TRAINING
 
 SMALL = ("--hidden-size", "8", "--epochs", "2", "--batch-size", "16", "--learning-rate", "0.01")
 
@@ -131,3 +133,16 @@ def test_a_column_that_is_not_there(grukit, reviews, tmp_path):
     assert outcome.code == 1
     assert "row 1 must have the column 'text'" in outcome.err
     assert not (tmp_path / "judge").exists()
+
+
+def test_training_is_as_in_python_but_for_what_is_given(grukit, judge, reviews, tmp_path):
+    def training(path):
+        return json.loads((path / "config.json").read_text())["settings"]["training"]
+
+    small = replace(TRAINING, epochs=2, batch_size=16, learning_rate=0.01)
+    assert training(judge) == asdict(small)
+    columns = ("--text", "review", "--label", "stars")
+    given = ("--average", 0.5, "--precision", "bfloat16")
+    command = ("train", "sentiment", reviews, "-o", tmp_path / "other", *columns, *SMALL, *given)
+    assert grukit(*command).code == 0
+    assert training(tmp_path / "other") == asdict(replace(small, average=0.5, precision="bfloat16"))

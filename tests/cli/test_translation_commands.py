@@ -5,8 +5,11 @@ from __future__ import annotations
 import io
 import json
 import sys
+from dataclasses import asdict, replace
 
 import pytest
+
+from grukit.tasks.translation import TRAINING
 
 SMALL = ("--tokenizer", "char", "--hidden-size", "16", "--epochs", "2", "--batch-size", "16")
 
@@ -102,3 +105,21 @@ def test_another_number_of_lines_is_told(grukit, pairs, tmp_path):
     assert outcome.code == 1
     assert "targets must be as many as sources (120), got 1" in outcome.err
     assert not (tmp_path / "m").exists()
+
+
+def test_training_is_as_in_python_but_for_what_is_given(grukit, translator, pairs, tmp_path):
+    def training(path):
+        return json.loads((path / "config.json").read_text())["settings"]["training"]
+
+    assert training(translator) == asdict(replace(TRAINING, epochs=2, batch_size=16))
+    given = ("--average", 0.5, "--precision", "bfloat16")
+    assert grukit("train", "translate", *pairs, "-o", tmp_path / "other", *SMALL, *given).code == 0
+    other = replace(TRAINING, epochs=2, batch_size=16, average=0.5, precision="bfloat16")
+    assert training(tmp_path / "other") == asdict(other)
+
+
+def test_lines_are_scored_beside_their_translations(grukit, translator, pairs):
+    assert grukit("evaluate", translator, pairs[0], "--translations", pairs[1]).code == 0
+    outcome = grukit("evaluate", translator, pairs[0])
+    assert outcome.code == 2
+    assert "is no table: name its --translations" in outcome.err

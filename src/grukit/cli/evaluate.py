@@ -90,6 +90,10 @@ def evaluate(
             raise typer.BadParameter("a detector of anomalies takes --labels")
         evaluation = estimator.evaluate(read_data(data), labels, goes_on=goes_on)
     elif estimator.task == "translation":
+        from grukit.data.labelled import is_table
+
+        if translations is None and not is_table(Path(data)):
+            raise typer.BadParameter(f"{data} is no table: name its --translations")
         evaluation = estimator.evaluate(Path(data), translations)
     elif estimator.task == "forecast":
         evaluation = estimator.evaluate(

@@ -14,7 +14,11 @@ from grukit.cli.train_generate import generate
 from grukit.cli.train_sentiment import sentiment
 from grukit.cli.train_translate import translate
 from grukit.cli.training import (
+    HiddenSize,
+    LearningRate,
+    Output,
     Overwrite,
+    Precision,
     Resume,
     Seed,
     Validation,
@@ -39,9 +43,7 @@ def forecast(
             "grukit data list.",
         ),
     ],
-    output: Annotated[
-        Path, option("--output", "-o", metavar="MODEL", help="The model folder to write.")
-    ],
+    output: Output,
     horizon: Annotated[
         int, option(min=1, metavar="STEPS", help="How many steps ahead to forecast.")
     ] = 24,
@@ -145,9 +147,7 @@ def forecast(
             help="What the network is made of: gru, lstm, rnn, or gru_d where much is missing.",
         ),
     ] = "gru",
-    hidden_size: Annotated[
-        int, option(min=1, metavar="UNITS", help="Units of each recurrent layer.")
-    ] = 64,
+    hidden_size: HiddenSize = 64,
     num_layers: Annotated[
         int, option(min=1, metavar="LAYERS", help="Recurrent layers on top of each other.")
     ] = 1,
@@ -212,9 +212,7 @@ def forecast(
     batch_size: Annotated[
         int, option(min=1, metavar="WINDOWS", help="Windows in one update.")
     ] = 64,
-    learning_rate: Annotated[
-        float, option(metavar="RATE", help="The highest learning rate, after warm-up.")
-    ] = 1e-3,
+    learning_rate: LearningRate = 1e-3,
     patience: Annotated[
         int,
         option(
@@ -223,12 +221,7 @@ def forecast(
             help="Stop after this many epochs without a better validation loss.",
         ),
     ] = 10,
-    precision: Annotated[
-        Literal["float32", "bfloat16", "float16"],
-        option(
-            metavar="PRECISION", help="float32, or mixed precision in bfloat16 or float16 (CUDA)."
-        ),
-    ] = "float32",
+    precision: Precision = "float32",
     device: Annotated[
         str,
         option(metavar="DEVICE", help="cpu, cuda, cuda:1, or auto: CUDA if there is one."),

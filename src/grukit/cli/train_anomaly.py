@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -11,7 +10,16 @@ import typer
 from grukit.cli.options import Config, Json, option, read_data
 from grukit.cli.output import say, show, show_json
 from grukit.cli.output import table as aligned
-from grukit.cli.training import Overwrite, Resume, Seed, checkpoint_of, save_trained
+from grukit.cli.training import (
+    Cell,
+    HiddenSize,
+    Output,
+    Overwrite,
+    Resume,
+    Seed,
+    checkpoint_of,
+    save_trained,
+)
 
 
 def anomaly(
@@ -23,9 +31,7 @@ def anomaly(
             "each channel. A few anomalies among them do no harm.",
         ),
     ],
-    output: Annotated[
-        Path, option("--output", "-o", metavar="MODEL", help="The model folder to write.")
-    ],
+    output: Output,
     time: Annotated[
         str | None,
         option(
@@ -83,13 +89,8 @@ def anomaly(
             "most 250.",
         ),
     ] = None,
-    cell: Annotated[
-        Literal["gru", "lstm", "rnn"],
-        option(metavar="CELL", help="What the network is made of: gru, lstm or rnn."),
-    ] = "gru",
-    hidden_size: Annotated[
-        int, option(min=1, metavar="UNITS", help="Units of each recurrent layer.")
-    ] = 24,
+    cell: Cell = "gru",
+    hidden_size: HiddenSize = 24,
     epochs: Annotated[
         int, option(min=1, metavar="EPOCHS", help="Passes over the training data.")
     ] = 40,

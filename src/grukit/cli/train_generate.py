@@ -9,7 +9,20 @@ from typing import Annotated, Literal
 import typer
 
 from grukit.cli.options import Config, Json, option
-from grukit.cli.training import Overwrite, Resume, Seed, checkpoint_of, save_trained, show_trained
+from grukit.cli.training import (
+    Average,
+    Cell,
+    HiddenSize,
+    LearningRate,
+    Output,
+    Overwrite,
+    Precision,
+    Resume,
+    Seed,
+    checkpoint_of,
+    save_trained,
+    show_trained,
+)
 
 
 def generate(
@@ -21,9 +34,7 @@ def generate(
             "tables: .csv, .tsv, .jsonl or .parquet.",
         ),
     ],
-    output: Annotated[
-        Path, option("--output", "-o", metavar="MODEL", help="The model folder to write.")
-    ],
+    output: Output,
     text: Annotated[
         str | None,
         option(metavar="COLUMN", help="The column of tables that holds the texts, one in a row."),
@@ -35,19 +46,14 @@ def generate(
     vocabulary: Annotated[
         int, option(min=258, metavar="TOKENS", help="How many tokens a bpe has, at most.")
     ] = 8000,
-    cell: Annotated[
-        Literal["gru", "lstm", "rnn"],
-        option(metavar="CELL", help="What the network is made of: gru, lstm or rnn."),
-    ] = "gru",
+    cell: Cell = "gru",
     softmax: Annotated[
         Literal["full", "adaptive"],
         option(
             metavar="SOFTMAX", help="full, or adaptive: quicker for tens of thousands of tokens."
         ),
     ] = "full",
-    hidden_size: Annotated[
-        int, option(min=1, metavar="UNITS", help="Units of each recurrent layer.")
-    ] = 512,
+    hidden_size: HiddenSize = 512,
     num_layers: Annotated[
         int, option(min=1, metavar="LAYERS", help="Recurrent layers on top of each other.")
     ] = 1,
@@ -79,22 +85,9 @@ def generate(
     batch_size: Annotated[
         int, option(min=1, metavar="PLACES", help="Places of the text read side by side.")
     ] = 64,
-    learning_rate: Annotated[
-        float, option(metavar="RATE", help="The highest learning rate, after warm-up.")
-    ] = 2e-3,
-    average: Annotated[
-        float,
-        option(
-            metavar="DECAY",
-            help="Keep a mean of the weights over the last updates; of about 500 for 0.998.",
-        ),
-    ] = 0.0,
-    precision: Annotated[
-        Literal["float32", "bfloat16", "float16"],
-        option(
-            metavar="PRECISION", help="float32, or mixed precision in bfloat16 or float16 (CUDA)."
-        ),
-    ] = "float32",
+    learning_rate: LearningRate = 2e-3,
+    average: Average = 0.0,
+    precision: Precision = "float32",
     seed: Seed = 0,
     resume: Resume = False,
     overwrite: Overwrite = False,

@@ -10,7 +10,12 @@ import typer
 
 from grukit.cli.options import Config, Json, option
 from grukit.cli.training import (
+    Average,
+    Cell,
+    LearningRate,
+    Output,
     Overwrite,
+    Precision,
     Resume,
     Seed,
     checkpoint_of,
@@ -29,9 +34,7 @@ def sentiment(
             "texts and one of labels.",
         ),
     ],
-    output: Annotated[
-        Path, option("--output", "-o", metavar="MODEL", help="The model folder to write.")
-    ],
+    output: Output,
     text: Annotated[str, option(metavar="COLUMN", help="The column of texts.")] = "text",
     label: Annotated[str, option(metavar="COLUMN", help="The column of labels.")] = "label",
     separator: Annotated[
@@ -57,10 +60,7 @@ def sentiment(
         Path | None,
         option(metavar="FILE", help="Pretrained word vectors, as of GloVe, to start from."),
     ] = None,
-    cell: Annotated[
-        Literal["gru", "lstm", "rnn"],
-        option(metavar="CELL", help="What the network is made of: gru, lstm or rnn."),
-    ] = "gru",
+    cell: Cell = "gru",
     hidden_size: Annotated[
         int, option(min=1, metavar="UNITS", help="Units of each layer and direction.")
     ] = 128,
@@ -87,9 +87,9 @@ def sentiment(
         int, option(min=1, metavar="EPOCHS", help="Passes over the texts, at most.")
     ] = 6,
     batch_size: Annotated[int, option(min=1, metavar="TEXTS", help="Texts of one update.")] = 32,
-    learning_rate: Annotated[
-        float, option(metavar="RATE", help="The highest learning rate, after warm-up.")
-    ] = 4e-3,
+    learning_rate: LearningRate = 4e-3,
+    average: Average = 0.998,
+    precision: Precision = "float32",
     seed: Seed = 0,
     resume: Resume = False,
     overwrite: Overwrite = False,
@@ -119,7 +119,12 @@ def sentiment(
         label=label,
         separator=separator,
         training=dataclasses.replace(
-            TRAINING, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate
+            TRAINING,
+            epochs=epochs,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            average=average,
+            precision=precision,
         ),
         seed=seed,
     )

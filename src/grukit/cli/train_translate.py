@@ -9,7 +9,19 @@ from typing import Annotated, Literal
 import typer
 
 from grukit.cli.options import Config, Json, option
-from grukit.cli.training import Overwrite, Resume, Seed, checkpoint_of, save_trained, show_trained
+from grukit.cli.training import (
+    Average,
+    Cell,
+    LearningRate,
+    Output,
+    Overwrite,
+    Precision,
+    Resume,
+    Seed,
+    checkpoint_of,
+    save_trained,
+    show_trained,
+)
 
 
 def translate(
@@ -28,9 +40,7 @@ def translate(
         ),
     ] = None,
     *,
-    output: Annotated[
-        Path, option("--output", "-o", metavar="MODEL", help="The model folder to write.")
-    ],
+    output: Output,
     source: Annotated[
         str, option(metavar="COLUMN", help="Of a table: the column of texts.")
     ] = "source",
@@ -45,10 +55,7 @@ def translate(
         int,
         option(min=258, metavar="TOKENS", help="How many tokens bpe and word have, at most."),
     ] = 8000,
-    cell: Annotated[
-        Literal["gru", "lstm", "rnn"],
-        option(metavar="CELL", help="What the network is made of: gru, lstm or rnn."),
-    ] = "gru",
+    cell: Cell = "gru",
     hidden_size: Annotated[
         int, option(min=2, metavar="UNITS", help="Units of each layer of the decoder.")
     ] = 512,
@@ -72,9 +79,9 @@ def translate(
         int, option(min=1, metavar="EPOCHS", help="Passes over the pairs, at most.")
     ] = 20,
     batch_size: Annotated[int, option(min=1, metavar="PAIRS", help="Pairs of one update.")] = 64,
-    learning_rate: Annotated[
-        float, option(metavar="RATE", help="The highest learning rate, after warm-up.")
-    ] = 2e-3,
+    learning_rate: LearningRate = 2e-3,
+    average: Average = 0.998,
+    precision: Precision = "float32",
     seed: Seed = 0,
     resume: Resume = False,
     overwrite: Overwrite = False,
@@ -101,7 +108,12 @@ def translate(
         source=source,
         target=target,
         training=dataclasses.replace(
-            TRAINING, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate
+            TRAINING,
+            epochs=epochs,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            average=average,
+            precision=precision,
         ),
         seed=seed,
     )

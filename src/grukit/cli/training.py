@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -14,6 +14,28 @@ from grukit.core.errors import DataError
 if TYPE_CHECKING:
     from grukit.tasks.forecasting import Forecaster
 
+Output = Annotated[
+    Path, option("--output", "-o", metavar="MODEL", help="The model folder to write.")
+]
+Cell = Annotated[
+    Literal["gru", "lstm", "rnn"],
+    option(metavar="CELL", help="What the network is made of: gru, lstm or rnn."),
+]
+HiddenSize = Annotated[int, option(min=1, metavar="UNITS", help="Units of each recurrent layer.")]
+LearningRate = Annotated[
+    float, option(metavar="RATE", help="The highest learning rate, after warm-up.")
+]
+Average = Annotated[
+    float,
+    option(
+        metavar="DECAY",
+        help="Keep a mean of the weights over the last updates; of about 500 for 0.998.",
+    ),
+]
+Precision = Annotated[
+    Literal["float32", "bfloat16", "float16"],
+    option(metavar="PRECISION", help="float32, or mixed precision in bfloat16 or float16 (CUDA)."),
+]
 Seed = Annotated[int, option(min=0, metavar="SEED", help="The same seed gives the same model.")]
 Resume = Annotated[
     bool,
