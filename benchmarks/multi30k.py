@@ -112,7 +112,7 @@ def page(row: dict[str, Any]) -> str:
 # Translation: Multi30k, German to English
 
 Descriptions of pictures: {row["pairs"]:,} pairs learned, stopped by the validation set, on which
-settings were chosen; scored once on the 1,000 of test2016, as written, by sacreBLEU.
+settings were chosen; scored on the 1,000 of test2016, as written, by sacreBLEU.
 
 | | BLEU in lower case | BLEU | chrF | sentences/s |
 | --- | --- | --- | --- | --- |

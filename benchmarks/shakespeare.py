@@ -163,7 +163,8 @@ first half of the rest is what the epoch and the settings were chosen on; the se
 {some["test_characters"]:,} characters, is the test, and is read once, from its first character to
 its last. "Both" is the whole of the last 10 %, half of which was chosen on. Of the play that is
 chosen on a quarter was learned, and most of the test is a play of which nothing was: trained for
-long, a network goes on getting better at the first and gets worse at the second.
+long, a network goes on getting better at the first and gets worse at the second. So the size with
+the best score on what is chosen on, which is the one to report, is not the best on the test.
 
 | model | parameters | minutes of training | test, nats per character | both | chosen on |
 | --- | --- | --- | --- | --- | --- |
