@@ -54,6 +54,7 @@ def test_the_house_keeps_its_layers():
         ("tasks/low", "import matplotlib.pyplot as plt"),
         ("tasks/low", "pyplot = require('matplotlib.pyplot')"),
         ("evaluation/low", "import plotly.graph_objects as go"),
+        ("tasks/speech", "soundfile = require('soundfile')"),
         ("training/fit", "from rich.progress import Progress"),
         ("tasks/low", "import typer"),
         ("data/low", "import os\nfolder = os.environ['HOME']"),

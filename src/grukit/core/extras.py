@@ -8,6 +8,8 @@ from types import ModuleType
 from grukit.core.errors import MissingExtra
 
 _EXTRA_OF = {
+    "jiwer": "speech",
+    "kaldi_native_fbank": "speech",
     "keras": "keras",
     "matplotlib": "plots",
     "narwhals": "forecast",
@@ -18,6 +20,9 @@ _EXTRA_OF = {
     "pyarrow": "parquet",
     "scipy": "forecast",
     "sklearn": "text",
+    "sounddevice": "mic",
+    "soundfile": "speech",
+    "soxr": "speech",
     "tensorboard": "tensorboard",
     "sacrebleu": "text",
     "tokenizers": "text",
