@@ -123,9 +123,12 @@ _HEADINGS = {
     "bleu": "BLEU",
     "bleu_lowercase": "BLEU in lower case",
     "chrf": "chrF",
+    "wer": "WER",
+    "cer": "CER",
 }
 _FROM_0_TO_1 = ("accuracy", "macro_f1", "vus_pr", "pr_auc", "roc_auc", "precision", "recall", "f1")
 _FROM_0_TO_100 = ("nab", "bleu", "bleu_lowercase", "chrf")
+_ERROR_RATES = ("wer", "cer")
 _HIGHER_IS_BETTER = (*_FROM_0_TO_100, *_FROM_0_TO_1)
 _WITH_ONE_DECIMAL = (*_FROM_0_TO_100, "delay", "false_alarms")
 
@@ -134,6 +137,8 @@ def _column(metric: str) -> _Column:
     if metric.startswith("coverage_"):
         nominal = float(metric.removeprefix("coverage_"))
         return _Column(f"in {nominal:g} %", lambda value: abs(value - nominal / 100), _shares)
+    if metric in _ERROR_RATES:
+        return _Column(_HEADINGS[metric], lambda value: value, _shares)
     sign = -1 if metric in _HIGHER_IS_BETTER else 1
     decimals = 3 if metric in _FROM_0_TO_1 else 1 if metric in _WITH_ONE_DECIMAL else None
     cells = _four_digits if decimals is None else partial(_rounded, decimals=decimals)
@@ -141,7 +146,7 @@ def _column(metric: str) -> _Column:
 
 
 def _shares(values: list[float]) -> list[str]:
-    return [f"{100 * value:.1f} %" for value in values]
+    return ["-" if np.isnan(value) else f"{100 * value:.1f} %" for value in values]
 
 
 def _four_digits(values: list[float]) -> list[str]:
