@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from grukit.nn.speech_network import SpeechNetwork
+
+ACTIVE = {"look_ahead": [0, 1, 7], "stride": [1, 2, 3]}
+
+
+def network(stride=2, look_ahead=None, cell="gru"):
+    torch.manual_seed(0)
+    made = SpeechNetwork(5, 9, 16, 2, stride=stride, look_ahead=look_ahead, cell=cell).eval()
+    if look_ahead:
+        torch.nn.init.normal_(made.ahead)
+    return made
+
+
+@pytest.mark.parametrize("cell", ["gru", "lstm", "rnn"])
+@pytest.mark.parametrize("look_ahead", [None, 0, 3])
+@torch.no_grad()
+def test_a_recording_does_not_depend_on_its_batch_or_padding(look_ahead, cell):
+    model, lengths = network(look_ahead=look_ahead, cell=cell), torch.tensor([40, 7, 0, 23])
+    frames = torch.randn(4, 40, 5)
+    together, steps = model(frames, lengths)
+    assert steps.tolist() == [20, 4, 0, 12]
+    for row, length in enumerate(lengths.tolist()):
+        alone, _ = model(frames[row : row + 1, :length], lengths[row : row + 1])
+        torch.testing.assert_close(together[row, : steps[row]], alone[0], rtol=0, atol=5e-6)
+
+
+@pytest.mark.parametrize("stride", ACTIVE["stride"])
+@pytest.mark.parametrize("look_ahead", ACTIVE["look_ahead"])
+@torch.no_grad()
+def test_a_stream_gives_what_the_whole_gives(look_ahead, stride):
+    model = network(stride, look_ahead)
+    for length in (0, 1, 2, 5, 6, 7, 30, 101):
+        frames = torch.randn(length, 5)
+        whole, steps = model(frames[None], torch.tensor([length]))
+        for size in (1, 4, 50):
+            stream = model.stream()
+            parts = [stream.push(part) for part in frames.split(size) if len(part)]
+            logits = torch.cat([*parts, stream.finish()])
+            assert len(logits) == steps.item() == -(-length // stride)
+            torch.testing.assert_close(logits, whole[0, : len(logits)], rtol=0, atol=5e-6)
+
+
+@torch.no_grad()
+def test_a_stream_looks_ahead_as_far_as_it_says_and_no_farther():
+    model, frames = network(stride=2, look_ahead=3), torch.randn(1, 60, 5)
+    before, _ = model(frames, torch.tensor([60]))
+    last = 2 * 10 + model.CONTEXT + 2 * 3  # what step 10 may depend on
+    for changed, same in ((last + 1, True), (last, False)):
+        other = frames.clone()
+        other[:, changed] += 10
+        after, _ = model(other, torch.tensor([60]))
+        assert torch.equal(before[:, :11], after[:, :11]) is same
+
+
+@torch.no_grad()
+def test_the_memory_of_a_stream_does_not_grow():
+    stream, sizes = network(look_ahead=3).stream(), set()
+    for _ in range(50):
+        stream.push(torch.randn(10, 5))
+        sizes.add((stream.frames.shape[1], len(stream.outputs)))
+    assert len(sizes) <= 2
+
+
+def test_a_network_of_both_directions_cannot_stream():
+    with pytest.raises(ValueError, match="both directions"):
+        network().stream()
