@@ -303,7 +303,7 @@ def test_predict_draws(grukit, model, tmp_path):
     ("arguments", "code", "message"),
     [
         (("-o", "x.xls"), 2, "x.xls must end in .csv or .parquet or .json"),
-        (("--plot", "x.gif"), 2, "x.gif must end in .png or .svg or .html"),
+        (("--plot", "x.gif"), 2, "x.gif must end in .png or .svg or .pdf or .html"),
         (("-o", "nowhere/x.csv"), 1, "the folder of the output must exist"),
         (("nowhere.csv",), 1, "The data file must exist"),
         (("--future", "nowhere.csv"), 1, "The data file must exist"),

@@ -244,5 +244,5 @@ def test_bad_wishes_are_refused(tmp_path):
         display.plot("EWR")
     with pytest.raises(ParameterError, match="at least one name"):
         display.plot([])
-    with pytest.raises(ParameterError, match=r"\.svg or \.html, got .*forecast\.pickle"):
+    with pytest.raises(ParameterError, match=r"\.pdf or \.html, got .*forecast\.pickle"):
         display.save(tmp_path / "forecast.pickle")

@@ -70,7 +70,8 @@ def inspect(
         Path | None,
         option(
             metavar="FILE",
-            help="Draw the first series into a .png or .svg file, or an interactive .html page.",
+            help="Draw the first series into a .png, .svg or .pdf file, or an interactive .html "
+            "page.",
         ),
     ] = None,
     text: Annotated[

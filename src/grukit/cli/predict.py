@@ -81,8 +81,8 @@ def predict(
         Path | None,
         option(
             metavar="FILE",
-            help="Draw the result into a .png or .svg file, or an interactive .html page; of a "
-            "translator where in its text it looked.",
+            help="Draw the result into a .png, .svg or .pdf file, or an interactive .html page; of "
+            "a translator where in its text it looked.",
         ),
     ] = None,
     paths: Annotated[

@@ -94,7 +94,7 @@ class AnomalyDisplay:
         return figure
 
     def save(self, path: str | Path) -> None:
-        """Write a picture as .png or .svg, or an interactive page as .html, whole or not at all.
+        """Write a picture (.png, .svg, .pdf) or an interactive page (.html), whole or not at all.
 
         A page needs no network. Raises MissingExtra without matplotlib, or for a page plotly.
         """

@@ -75,7 +75,7 @@ class AttentionDisplay:
         return figure
 
     def save(self, path: str | Path) -> None:
-        """Write a picture as .png or .svg, or an interactive page as .html, whole or not at all.
+        """Write a picture (.png, .svg, .pdf) or an interactive page (.html), whole or not at all.
 
         Raises MissingExtra without matplotlib, or for a page plotly.
         """

@@ -147,7 +147,7 @@ class ForecastDisplay:
         return self._figure(names)
 
     def save(self, path: str | Path, series: str | Sequence[str] | None = None) -> None:
-        """Write a picture as .png or .svg, or an interactive page as .html, whole or not at all.
+        """Write a picture (.png, .svg, .pdf) or an interactive page (.html), whole or not at all.
 
         A page needs no network. Raises MissingExtra without matplotlib, or for a page plotly.
         """

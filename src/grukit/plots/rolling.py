@@ -81,7 +81,7 @@ class RollingDisplay:
         return figure
 
     def save(self, path: str | Path) -> None:
-        """Write a picture as .png or .svg, or an interactive page as .html, whole or not at all."""
+        """Write a picture (.png, .svg, .pdf) or a page (.html), whole or not at all."""
         save(path, self.plot, self._page)
 
     def _repr_png_(self) -> bytes:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_ROWS = 6
-SUFFIXES = (".png", ".svg", ".html")
+SUFFIXES = (".png", ".svg", ".pdf", ".html")
 DPI = 160
 
 INK, GREY, PALE = "#222222", "#767676", "#e4e4e4"
@@ -85,16 +85,16 @@ def left_out(shown: int, count: int, what: str) -> str:
 
 
 def render(figure: Figure, kind: str) -> bytes:
-    """The figure as "png" or "svg"."""
+    """The figure as "png", "svg" or "pdf"."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format=kind, dpi=DPI, facecolor="white")
     return buffer.getvalue()
 
 
 def save(path: str | Path, picture: Callable[[], Figure], page: Callable[[], str]) -> None:
-    """Write a picture as .png or .svg, or a page as .html, whole or not at all."""
+    """Write a picture as .png, .svg or .pdf, or a page as .html, whole or not at all."""
     kind = Path(path).suffix.lower()
     if kind not in SUFFIXES:
-        wanted = "a file name ending in .png, .svg or .html"
+        wanted = "a file name ending in .png, .svg, .pdf or .html"
         raise ParameterError(must_be("path", wanted, str(path)))
     write_atomically(path, page() if kind == ".html" else render(picture(), kind[1:]))

@@ -186,7 +186,7 @@ class TokensDisplay:
         return figure
 
     def save(self, path: str | Path) -> None:
-        """Write a picture as .png or .svg, or a page as .html with the whole text and its weights.
+        """Write a picture (.png, .svg, .pdf), or a page (.html) with the whole text and weights.
 
         Written whole or not at all. Raises MissingExtra for a picture without matplotlib.
         """
