@@ -1,0 +1,166 @@
+"""Recordings changed by chance, so that a network learns what is said, and not how it sounded.
+
+Every number that is drawn comes from torch's own random numbers, which the training loop seeds for
+each update: a resumed training hears the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from grukit.core.errors import ParameterError, must_be
+from grukit.core.extras import require
+from grukit.core.rules import check, each, integer, number
+from grukit.core.rules import text as words
+from grukit.data.audio import read_audio
+
+_NOISES_KEPT = 32
+_QUIET_SECONDS = 0.01
+_RULES = {
+    "speed": number(at_least=0, below=1),
+    "gain": number(at_least=0),
+    "noise": number(at_least=0, at_most=1),
+    "lowest_snr": number(),
+    "highest_snr": number(),
+    "noise_files": each(words()),
+    "pauses": number(at_least=0),
+    "stretch": number(at_least=0, below=1),
+    "time_masks": integer(at_least=0),
+    "time_share": number(at_least=0, at_most=1),
+    "feature_masks": integer(at_least=0),
+    "feature_share": number(at_least=0, at_most=1),
+}
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How recordings are changed in training; 0 leaves the thing alone.
+
+    >>> samples = np.sin(np.arange(8000) / 5).astype(np.float32)
+    >>> changed = Augmentation(speed=0.2, pauses=0.0).of_samples(samples, 8000)
+    >>> 6600 < len(changed) < 10_100
+    True
+
+    Of sound:
+
+    speed: played faster or slower by up to this share, so that its pitch moves as well (Ko et al.
+        2015).
+    gain: louder or softer by up to so many decibels.
+    pauses: up to so many seconds of near silence before, and after.
+    noise: the chance that noise is added, between `lowest_snr` and `highest_snr` decibels below the
+        sound: a piece of one of `noise_files`, or white where there are none.
+
+    Of ready-made features:
+
+    stretch: longer or shorter by up to this share, without a change of pitch.
+
+    Of the normalized frames of either, by masks in which all is 0 (SpecAugment, Park et al. 2019):
+
+    time_masks, time_share: so many masks, each over up to this share of the frames.
+    feature_masks, feature_share: the same over the features; for bands, rather than for MFCC.
+    """
+
+    speed: float = 0.1
+    gain: float = 6.0
+    pauses: float = 0.2
+    noise: float = 0.5
+    lowest_snr: float = 5.0
+    highest_snr: float = 40.0
+    noise_files: tuple[str, ...] = ()
+    stretch: float = 0.1
+    time_masks: int = 2
+    time_share: float = 0.1
+    feature_masks: int = 2
+    feature_share: float = 0.15
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "noise_files", tuple(map(str, self.noise_files)))
+        check(vars(self), _RULES)
+        if self.lowest_snr > self.highest_snr:
+            wanted = f"at most highest_snr ({self.highest_snr})"
+            raise ParameterError(must_be("lowest_snr", wanted, self.lowest_snr))
+
+    def of_samples(self, samples: np.ndarray, rate: int) -> np.ndarray:
+        """Sound, float32 [S], changed in speed, gain, pauses and noise."""
+        if self.speed and (heard := round(rate * _between(1 - self.speed, 1 + self.speed))) != rate:
+            samples = require("soxr").resample(samples, heard, rate, quality="HQ")
+        if self.gain:
+            samples = samples * np.float32(10 ** (_between(-self.gain, self.gain) / 20))
+        loudness = _rms(samples)
+        if self.pauses and len(samples):
+            level = quietest(samples, rate)
+            around = [round(_between(0, self.pauses) * rate) for _ in range(2)]
+            before, after = (level * _white(count) for count in around)
+            samples = np.concatenate([before, samples, after])
+        if self.noise and _between(0, 1) < self.noise:
+            samples = self._with_noise(samples, rate, loudness)
+        return samples
+
+    def of_features(self, frames: np.ndarray) -> np.ndarray:
+        """Ready-made features, float32 [T, F], stretched in time."""
+        count = len(frames)
+        if not self.stretch or count < 2:
+            return frames
+        longer = max(2, round(count * _between(1 - self.stretch, 1 + self.stretch)))
+        places = np.linspace(0, count - 1, longer)
+        below = np.minimum(places.astype(np.int64), count - 2)
+        share = (places - below).astype(np.float32)[:, None]
+        return frames[below] * (1 - share) + frames[below + 1] * share
+
+    def masked(self, frames: np.ndarray) -> np.ndarray:
+        """Normalized frames, float32 [T, F], with masks in which all is 0."""
+        frames = frames.copy()
+        for axis, masks, share in (
+            (frames, self.time_masks, self.time_share),
+            (frames.T, self.feature_masks, self.feature_share),
+        ):
+            for _ in range(masks):
+                width = _whole(int(share * len(axis)))
+                start = _whole(len(axis) - width)
+                axis[start : start + width] = 0
+        return frames
+
+    def _with_noise(self, samples: np.ndarray, rate: int, loudness: float) -> np.ndarray:
+        snr = _between(self.lowest_snr, self.highest_snr)
+        if self.noise_files:
+            noise = _noise(self.noise_files[_whole(len(self.noise_files) - 1)], rate)
+            start = _whole(max(0, len(noise) - len(samples)))
+            noise = np.resize(noise[start:], len(samples))
+        else:
+            noise = _white(len(samples))
+        own = _rms(noise)
+        return samples + noise * np.float32(loudness / own * 10 ** (-snr / 20) if own else 0)
+
+
+def quietest(samples: np.ndarray, rate: int) -> np.float32:
+    """The root mean square of the quietest hundredth of a second of sound, [S] and not empty."""
+    size = min(len(samples), max(1, round(_QUIET_SECONDS * rate)))
+    parts = samples[: len(samples) // size * size].reshape(-1, size)
+    return np.sqrt((parts.astype(np.float64) ** 2).mean(1).min()).astype(np.float32)
+
+
+def _between(low: float, high: float) -> float:
+    return low + (high - low) * float(torch.rand((), dtype=torch.float64))
+
+
+def _whole(highest: int) -> int:
+    """An integer from 0 to `highest`."""
+    return int(torch.randint(highest + 1, ()))
+
+
+def _white(count: int) -> np.ndarray:
+    return torch.randn(count).numpy()
+
+
+def _rms(samples: np.ndarray) -> float:
+    return float(np.sqrt((samples.astype(np.float64) ** 2).mean())) if len(samples) else 0.0
+
+
+@lru_cache(_NOISES_KEPT)
+def _noise(path: str, rate: int) -> np.ndarray:
+    return read_audio(Path(path), rate)
