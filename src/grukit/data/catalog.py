@@ -5,8 +5,9 @@
 
 A set is looked for in the folder GRUKIT_DATA, then in the download cache, then in an installed
 package, and is downloaded last. Every copy is checked against the size and sha256 recorded here
-before it is used. `load` gives a long pandas frame: `unique_id`, `ds`, and the values. A set that
-is a text has no loader: `fetch` gives its file.
+before it is used. `load` gives a long pandas frame: `unique_id`, `ds`, and the values; of
+recordings the frame of `grukit.data.speech_sets`. A set that is a text has no loader: `fetch` gives
+its file.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from grukit.core import env
 from grukit.core.errors import DataError, DownloadError, did_you_mean, must_be
 from grukit.core.extras import require
 from grukit.core.files import write_atomically
-from grukit.data import loaders
+from grukit.data import loaders, speech_sets
 from grukit.data.download import Progress, download
 from grukit.data.manifest import File, copy_folder, download_folder, manifest
 
@@ -159,7 +160,8 @@ def load(name: str, progress: Progress | None = None) -> pandas.DataFrame:
 
     Columns: `unique_id`, `ds` (no time zone; each loader says which clock), then the values,
     numbers as float, missing as NaN. Rows are sorted by series, then time, unless the loader says
-    otherwise. Raises DataError for a text.
+    otherwise. Of recordings: `audio`, their paths, `text`, `speaker` and `part`. Raises DataError
+    for a text.
     """
     require("pandas")
     loader = find(name).loader
@@ -316,5 +318,31 @@ _DATA_SETS = (
         loader=None,
         url="https://raw.githubusercontent.com/karpathy/char-rnn/"
         "6f9487a6fe5b420b7ca9afb0d7c078e37c1d1b4e/data/tinyshakespeare/input.txt",
+    ),
+    DataSet(
+        name="fsdd",
+        title="3,000 spoken digits by six speakers: the Free Spoken Digit Dataset",
+        licence="CC BY-SA 4.0",
+        origin="Jakobovski/free-spoken-digit-dataset",
+        path="speech/fsdd",
+        size=21_128_848,
+        sha256="71f498e577ddcf6d02c89d197fffbfb44c12ce77b0448fb96d7317c3350d4109",
+        loader=speech_sets.fsdd,
+        url="https://raw.githubusercontent.com/Jakobovski/free-spoken-digit-dataset/"
+        "26eb9aaf76e81b692f806f9140c2d2777410d7a1",
+        has_manifest=True,
+    ),
+    DataSet(
+        name="an4",
+        title="1,078 utterances by 84 speakers as MFCC: the AN4 census database",
+        licence="free for any purpose with notice (CMU)",
+        origin="Acero 1993, as kept in cphazen/Machine-Learning-Project-ASR",
+        path="speech/an4_mfcc",
+        size=15_163_645,
+        sha256="371021c1263637224a37b7b31703de203ed4d83387432b919e4f22ea29e7ede9",
+        loader=speech_sets.an4,
+        url="https://raw.githubusercontent.com/cphazen/Machine-Learning-Project-ASR/"
+        "5e478f0ee6c5b060edf702acdd563948cad5545f",
+        has_manifest=True,
     ),
 )
