@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from grukit.tasks.classification import TextClassifier as TextClassifier
     from grukit.tasks.forecasting import Forecaster as Forecaster
     from grukit.tasks.generation import TextGenerator as TextGenerator
+    from grukit.tasks.speech import SpeechRecognizer as SpeechRecognizer
     from grukit.tasks.translation import Translator as Translator
     from grukit.training.fit import FitConfig as FitConfig
 
@@ -24,6 +25,7 @@ _HOME = {
     "AnomalyDetector": "grukit.tasks.anomaly",
     "FitConfig": "grukit.training.fit",
     "Forecaster": "grukit.tasks.forecasting",
+    "SpeechRecognizer": "grukit.tasks.speech",
     "TextClassifier": "grukit.tasks.classification",
     "TextGenerator": "grukit.tasks.generation",
     "Translator": "grukit.tasks.translation",
@@ -33,6 +35,7 @@ __all__ = [
     "AnomalyDetector",
     "FitConfig",
     "Forecaster",
+    "SpeechRecognizer",
     "TextClassifier",
     "TextGenerator",
     "Translator",

@@ -22,6 +22,7 @@ OFF = Augmentation(
     pauses=0.0,
     noise=0.0,
     stretch=0.0,
+    warp=0.0,
 )
 RATE = 8000
 
@@ -174,3 +175,30 @@ def test_settings_outside_their_rules_are_refused(settings, message):
 def test_a_missing_noise_file_is_named():
     with pytest.raises(DataError, match=r"nowhere\.wav"):
         replace(OFF, noise=1.0, noise_files=("nowhere.wav",)).of_samples(tone(), RATE)
+
+
+def test_a_warp_moves_frequencies_and_keeps_their_order():
+    bands = np.exp(-((np.arange(40) - 20.0) ** 2) / 8).astype(np.float32)[None].repeat(3, 0)
+    torch.manual_seed(0)
+    peaks = [int(replace(OFF, warp=0.2).warped(bands)[0].argmax()) for _ in range(200)]
+    assert 16 <= min(peaks) < 18
+    assert 22 < max(peaks) <= 25
+    assert np.array_equal(OFF.warped(bands), bands)
+
+
+def test_cepstra_are_warped_and_masked_as_the_bands_they_stand_for():
+    bands = np.random.default_rng(0).normal(size=(7, 40)).astype(np.float32)
+    angles = np.outer(np.arange(40), np.arange(40) + 0.5) * np.pi / 40
+    cosines = np.sqrt(2 / 40) * np.cos(angles)
+    cosines[0] /= np.sqrt(2)
+    cepstra = (bands @ cosines.T).astype(np.float32)
+    one = replace(OFF, warp=0.3, feature_masks=1, feature_share=0.5)
+    for change in (one.warped, one.masked):
+        torch.manual_seed(3)
+        of_bands = change(bands)
+        torch.manual_seed(3)
+        of_cepstra = change(cepstra, cepstra=True)
+        assert np.abs(of_bands - bands).max() > 0.1
+        np.testing.assert_allclose(of_cepstra @ cosines, of_bands, atol=1e-5)
+    torch.manual_seed(3)
+    assert one.warped(cepstra[:, :13], cepstra=True).shape == (7, 13)

@@ -30,6 +30,7 @@ def test_the_exports_are_these():
         "AnomalyDetector",
         "FitConfig",
         "Forecaster",
+        "SpeechRecognizer",
         "TextClassifier",
         "TextGenerator",
         "Translator",

@@ -21,6 +21,8 @@ from grukit.data.audio import read_audio
 
 _NOISES_KEPT = 32
 _QUIET_SECONDS = 0.01
+# Cepstra are warped and masked as so many bands.
+_BANDS = 40
 _RULES = {
     "speed": number(at_least=0, below=1),
     "gain": number(at_least=0),
@@ -30,6 +32,7 @@ _RULES = {
     "noise_files": each(words()),
     "pauses": number(at_least=0),
     "stretch": number(at_least=0, below=1),
+    "warp": number(at_least=0, below=1),
     "time_masks": integer(at_least=0),
     "time_share": number(at_least=0, at_most=1),
     "feature_masks": integer(at_least=0),
@@ -59,10 +62,17 @@ class Augmentation:
 
     stretch: longer or shorter by up to this share, without a change of pitch.
 
+    Of the frames of either:
+
+    warp: the scale of frequencies longer or shorter by up to this share, as vocal tracts are (Jaitly
+        and Hinton 2013).
+
     Of the normalized frames of either, by masks in which all is 0 (SpecAugment, Park et al. 2019):
 
     time_masks, time_share: so many masks, each over up to this share of the frames.
-    feature_masks, feature_share: the same over the features; for bands, rather than for MFCC.
+    feature_masks, feature_share: the same over the bands of frequency.
+
+    Cepstra (MFCC) are turned into bands for the masks and the warp, and back.
     """
 
     speed: float = 0.1
@@ -73,6 +83,7 @@ class Augmentation:
     highest_snr: float = 40.0
     noise_files: tuple[str, ...] = ()
     stretch: float = 0.1
+    warp: float = 0.1
     time_masks: int = 2
     time_share: float = 0.1
     feature_masks: int = 2
@@ -107,22 +118,27 @@ class Augmentation:
         if not self.stretch or count < 2:
             return frames
         longer = max(2, round(count * _between(1 - self.stretch, 1 + self.stretch)))
-        places = np.linspace(0, count - 1, longer)
-        below = np.minimum(places.astype(np.int64), count - 2)
-        share = (places - below).astype(np.float32)[:, None]
-        return frames[below] * (1 - share) + frames[below + 1] * share
+        return _between_columns(frames.T, np.linspace(0, count - 1, longer)).T
 
-    def masked(self, frames: np.ndarray) -> np.ndarray:
+    def warped(self, frames: np.ndarray, cepstra: bool = False) -> np.ndarray:
+        """Frames, float32 [T, F], with their frequencies warped."""
+        if not self.warp:
+            return frames
+        bands = _bands(frames) if cepstra else frames
+        last = bands.shape[1] - 1
+        places = np.arange(last + 1) * _between(1 - self.warp, 1 + self.warp)
+        warped = _between_columns(bands, np.minimum(places, last))
+        return _cepstra(warped, frames.shape[1]) if cepstra else warped
+
+    def masked(self, frames: np.ndarray, cepstra: bool = False) -> np.ndarray:
         """Normalized frames, float32 [T, F], with masks in which all is 0."""
-        frames = frames.copy()
-        for axis, masks, share in (
-            (frames, self.time_masks, self.time_share),
-            (frames.T, self.feature_masks, self.feature_share),
-        ):
-            for _ in range(masks):
-                width = _whole(int(share * len(axis)))
-                start = _whole(len(axis) - width)
-                axis[start : start + width] = 0
+        if self.feature_masks:
+            bands = _bands(frames) if cepstra else frames.copy()
+            _mask(bands.T, self.feature_masks, self.feature_share)
+            frames = _cepstra(bands, frames.shape[1]) if cepstra else bands
+        if self.time_masks:
+            frames = frames.copy()
+            _mask(frames, self.time_masks, self.time_share)
         return frames
 
     def _with_noise(self, samples: np.ndarray, rate: int, loudness: float) -> np.ndarray:
@@ -142,6 +158,39 @@ def quietest(samples: np.ndarray, rate: int) -> np.float32:
     size = min(len(samples), max(1, round(_QUIET_SECONDS * rate)))
     parts = samples[: len(samples) // size * size].reshape(-1, size)
     return np.sqrt((parts.astype(np.float64) ** 2).mean(1).min()).astype(np.float32)
+
+
+def _mask(rows: np.ndarray, masks: int, share: float) -> None:
+    for _ in range(masks):
+        width = _whole(int(share * len(rows)))
+        start = _whole(len(rows) - width)
+        rows[start : start + width] = 0
+
+
+def _between_columns(values: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """The columns of float32 [T, F] at any places from 0 to F - 1, by linear interpolation."""
+    below = np.clip(places.astype(np.int64), 0, max(0, values.shape[1] - 2))
+    above = np.minimum(below + 1, values.shape[1] - 1)
+    share = (places - below).astype(np.float32)
+    return values[:, below] * (1 - share) + values[:, above] * share
+
+
+def _bands(cepstra: np.ndarray) -> np.ndarray:
+    """The smooth bands that cepstra stand for, by the inverse cosine transform."""
+    return cepstra @ _cosines(cepstra.shape[1])
+
+
+def _cepstra(bands: np.ndarray, count: int) -> np.ndarray:
+    return bands @ _cosines(count).T
+
+
+@lru_cache
+def _cosines(count: int) -> np.ndarray:
+    """The first rows of an orthonormal cosine transform, float32 [count, bands]."""
+    bands = max(_BANDS, count)
+    angles = np.outer(np.arange(count), np.arange(bands) + 0.5) * np.pi / bands
+    scale = np.where(np.arange(count) == 0, 1.0, 2.0)[:, None]
+    return (np.sqrt(scale / bands) * np.cos(angles)).astype(np.float32)
 
 
 def _between(low: float, high: float) -> float:

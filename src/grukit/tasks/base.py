@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import json
-from dataclasses import asdict
+from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -29,6 +29,7 @@ _TASKS = {
     "classification": ("grukit.tasks.classification", "TextClassifier"),
     "forecast": ("grukit.tasks.forecasting", "Forecaster"),
     "generation": ("grukit.tasks.generation", "TextGenerator"),
+    "speech": ("grukit.tasks.speech", "SpeechRecognizer"),
     "translation": ("grukit.tasks.translation", "Translator"),
 }
 
@@ -106,7 +107,7 @@ class Estimator:
         """The constructor's arguments as JSON values, some of them `changed` before."""
 
         def plain(value: Any) -> Any:
-            if isinstance(value, FitConfig):
+            if is_dataclass(value) and not isinstance(value, type):
                 return asdict(value)
             return value.item() if isinstance(value, np.generic) else str(value)
 

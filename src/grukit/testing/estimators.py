@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import random
 import tempfile
 import warnings
+import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +24,7 @@ from grukit.tasks.anomaly import AnomalyDetector
 from grukit.tasks.classification import TextClassifier
 from grukit.tasks.forecasting import Forecaster
 from grukit.tasks.generation import TextGenerator
+from grukit.tasks.speech import SpeechRecognizer
 from grukit.tasks.translation import Translator
 from grukit.testing.running import Check, random_state, run
 from grukit.training.fit import FitConfig
@@ -82,6 +85,19 @@ def _reviews() -> Any:
     return pd.DataFrame({"text": texts, "label": labels})
 
 
+@functools.cache
+def _spoken() -> Any:
+    """Recordings as ready-made features, which last as long as the process."""
+    folder, random = tempfile.TemporaryDirectory(), np.random.default_rng(0)
+    pairs = []
+    for at in range(12):
+        path = Path(folder.name, f"{at}.npy")
+        np.save(path, random.normal(size=(30 + at, 6)).astype(np.float32))
+        pairs.append((path, "no" if at % 3 else "yes"))
+    weakref.finalize(_spoken, folder.cleanup)
+    return pairs
+
+
 CASES = {
     "anomaly": EstimatorCase(
         AnomalyDetector,
@@ -123,6 +139,13 @@ CASES = {
         invalid={"length": 0},
         data=lambda: ["the cat sat on the mat", "the dog ate the hat"] * 10,
         answer=lambda model: np.array([nats for _, nats in model.surprise("the hat sat")]),
+    ),
+    "speech": EstimatorCase(
+        SpeechRecognizer,
+        arguments={"hidden_size": 4, "num_layers": 1, "training": FitConfig(epochs=2)},
+        invalid={"stride": 0},
+        data=_spoken,
+        answer=lambda model: model.log_chances(_spoken()[0][0]),
     ),
     "translation": EstimatorCase(
         Translator,

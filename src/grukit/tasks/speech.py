@@ -1,0 +1,312 @@
+"""Speech: from recordings and what is said in them to a recognizer, on files and live."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import safetensors.torch
+import torch
+from torch import Tensor
+from torch.nn.functional import log_softmax
+
+from grukit.core.errors import Interrupted, must_be
+from grukit.core.model_folder import write_model_folder
+from grukit.core.rules import check
+from grukit.data.alphabet import Alphabet
+from grukit.data.augmentation import Augmentation
+from grukit.data.normalization import Normalization
+from grukit.data.recordings import Recording, recordings
+from grukit.evaluation.speech_metrics import speech_evaluation
+from grukit.nn.speech_network import SpeechNetwork
+from grukit.results.speech_evaluation import SpeechEvaluation
+from grukit.results.transcript import Transcript
+from grukit.tasks.base import Estimator, settings_of
+from grukit.tasks.speech_card import speech_card
+from grukit.tasks.speech_data import Learned, features_of, fingerprint, prepare
+from grukit.tasks.speech_decode import Decoding
+from grukit.tasks.speech_loss import speech_loss
+from grukit.tasks.speech_reader import SpeechReader
+from grukit.tasks.speech_settings import RULES, TRAINING, steps_ahead
+from grukit.tasks.speech_stream import SpeechStream
+from grukit.training.fit import EpochRecord, FitConfig, fit
+
+# So many recordings that were not learned are transcribed after training, for the card.
+_MOST_JUDGED = 1000
+_AUGMENTATION = Augmentation()
+
+
+class SpeechRecognizer(Estimator):
+    """A recurrent network that writes down what is said, trained by CTC (Graves et al. 2006).
+
+    mode: "text" writes transcripts; "words" says which word a recording is, or finds words in a
+        stream.
+    tokens: what a transcript is written in: "char", "bpe" of `vocabulary` pieces (extra `text`), or
+        whole words ("word"); by default "char", and "word" in the mode "words".
+    features: "log-mel" of `bins`, or "mfcc"; of audio at `rate` Hz, every `hop_ms` milliseconds.
+        Recordings that are ready-made features (.npy, .mfc, .htk) are taken as they are; `features`
+        then says of which kind they are, and `hop_ms` how far they are apart.
+    look_ahead: None for a network that reads a recording in both directions, as a whole; or the
+        most seconds after a moment that what is said of it may depend on, so that the recognizer
+        can `stream`.
+    hidden_size, num_layers, stride, dropout, cell: of `grukit.nn.speech_network.SpeechNetwork`.
+    augmentation: how recordings are changed in training, as `grukit.data.augmentation.Augmentation`
+        has it; None not at all.
+    audio, text: the columns of a table.
+    training: a FitConfig.
+    """
+
+    task: ClassVar[str] = "speech"
+
+    network_: SpeechNetwork
+    alphabet_: Alphabet
+    reader_: SpeechReader
+    learned_: Learned
+
+    def __init__(
+        self,
+        *,
+        mode: str = "text",
+        tokens: str | None = None,
+        vocabulary: int = 300,
+        features: str = "log-mel",
+        bins: int = 40,
+        rate: int = 16_000,
+        hop_ms: float = 10.0,
+        look_ahead: float | None = None,
+        hidden_size: int = 256,
+        num_layers: int = 3,
+        stride: int = 2,
+        dropout: float = 0.3,
+        cell: str = "gru",
+        augmentation: Augmentation | None = _AUGMENTATION,
+        audio: str = "audio",
+        text: str = "text",
+        training: FitConfig | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.mode = mode
+        self.tokens = tokens
+        self.vocabulary = vocabulary
+        self.features = features
+        self.bins = bins
+        self.rate = rate
+        self.hop_ms = hop_ms
+        self.look_ahead = look_ahead
+        self.hidden_size = hidden_size
+        self.num_layers = num_layers
+        self.stride = stride
+        self.dropout = dropout
+        self.cell = cell
+        self.augmentation = augmentation
+        self.audio = audio
+        self.text = text
+        self.training = training
+        self.seed = seed
+
+    def fit(
+        self,
+        data: Any,
+        validation: Any = 0.1,
+        *,
+        checkpoint: str | Path | None = None,
+        resume: bool = False,
+    ) -> Self:
+        """Learn from recordings with their transcripts, and return self.
+
+        data: see `grukit.data.recordings.recordings`: a table of paths and texts, a list of (path,
+            text), or a folder.
+        validation: what training stops by and never learns: a share, drawn by chance; other
+            recordings, given as `data`; None for none.
+        checkpoint, resume: see `grukit.training.fit.fit`.
+
+        Raises DataError for recordings or transcripts that cannot be used, ParameterError for
+        arguments outside their rules, DivergenceError if the loss is no longer finite, and
+        Interrupted after Ctrl-C or SIGTERM, with the best weights so far in this model.
+        """
+        check(vars(self), RULES)
+        prepared = prepare(self, data, validation)
+        alphabet, reader, learned, judged, sizes = prepared
+        network = self._new_network(reader.size, len(alphabet))
+        learnt = Learned.of(learned, sizes, reader.hop)
+        changed = reader
+        if self.augmentation is not None:
+            changed = partial(reader.augmented, augmentation=self.augmentation)
+        train, validate = prepared.items(learned, changed), prepared.items(judged, reader)
+        try:
+            result = fit(
+                network,
+                speech_loss,
+                train,
+                validate if judged else None,
+                self.training or TRAINING,
+                seed=int(self.seed),
+                checkpoint=checkpoint,
+                resume=resume,
+                settings={
+                    **{k: v for k, v in self._settings().items() if k != "training"},
+                    "data": fingerprint(learned, sizes),
+                    "validation": fingerprint(judged, sizes),
+                },
+            )
+        except Interrupted:
+            self._become(network, alphabet, reader, learnt, ())
+            raise
+        self._become(network, alphabet, reader, learnt, result.history)
+        if judged:
+            self.validation_ = self._evaluated(judged[:_MOST_JUDGED])
+            self._card = speech_card(self)
+        return self
+
+    def transcribe(self, source: Any) -> Transcript:
+        """What is said in a recording: a path, a Recording, or (samples, rate).
+
+        However long a file of sound is, only a part of it is in memory. One longer than half a
+        minute is cut where it is quiet, for a network that reads in both directions.
+        """
+        self._check_fitted()
+        if self.look_ahead is not None:
+            stream, found = self.stream(self.rate), []
+            for part in self.reader_.parts(source):
+                found += stream.push(part)
+            found += stream.finish()
+            return Transcript(tuple(found), stream.heard)
+        decoding, found, frames = self._decoding(), [], 0
+        for piece in self.reader_.pieces(source, self.stride):
+            frames += len(piece)
+            found += decoding.push(self._chances(piece))
+        found += decoding.finish()
+        return Transcript(tuple(found), frames * self.reader_.hop)
+
+    def predict(self, sources: Sequence[Any]) -> list[str]:
+        """The text of each of several recordings."""
+        return [self.transcribe(source).text for source in sources]
+
+    def stream(
+        self, rate: int | None = None, channels: int = 1, encoding: str = "s16le"
+    ) -> SpeechStream:
+        """A stream of speech; ParameterError for a recognizer without `look_ahead`.
+
+        rate, channels, encoding: of the sound that comes; by default the rate is the recognizer's.
+        """
+        self._check_fitted()
+        return SpeechStream(self, self._decoding(), rate, channels, encoding)
+
+    def evaluate(self, data: Any) -> SpeechEvaluation:
+        """The errors in words and characters, beside baselines; data as for `fit`.
+
+        Raises DataError for recordings that cannot be read.
+        """
+        self._check_fitted()
+        return self._evaluated(recordings(data, self.audio, self.text))
+
+    def log_chances(self, source: Any) -> np.ndarray:
+        """The ln of the chances of all tokens at every step of a recording, float32 [T', V].
+
+        Step k is about the moment `k * step_` of it.
+        """
+        self._check_fitted()
+        return self._chances(self.reader_(source))
+
+    @property
+    def step_(self) -> float:
+        """The seconds from step to step of the network."""
+        return self.reader_.hop * self.stride
+
+    def _chances(self, frames: np.ndarray) -> np.ndarray:
+        """Of normalized frames [T, F]."""
+        with torch.no_grad():
+            logits, _ = self.network_(torch.from_numpy(frames)[None], torch.tensor([len(frames)]))
+            return log_softmax(logits[0], -1).numpy()
+
+    def _decoding(self) -> Decoding:
+        return Decoding(self.alphabet_, self.step_)
+
+    def _evaluated(self, every: Sequence[Recording]) -> SpeechEvaluation:
+        started, texts, seconds = time.perf_counter(), [], 0.0
+        for one in every:
+            answer = self.transcribe(one)
+            texts.append(answer.text)
+            seconds += answer.duration
+        took = time.perf_counter() - started
+        return speech_evaluation(
+            f"grukit {self.cell.upper()}",
+            texts,
+            [one.text for one in every],
+            self.learned_.most_frequent,
+            seconds,
+            took,
+        )
+
+    def save(self, path: str | Path) -> None:
+        """Write the model folder in one switch; an error or a crash leaves an older one whole."""
+        self._check_fitted()
+        ready = self.reader_.features is None
+        config = {
+            "task": self.task,
+            "settings": self._settings(),
+            "ready-made features": ready,
+            "learned": self.learned_._asdict(),
+        }
+        tensors = {f"network.{name}": own for name, own in self.network_.state_dict().items()}
+        for name in ("mean", "deviation"):
+            tensors[name] = torch.from_numpy(getattr(self.reader_.normalization, name))
+        weights = safetensors.torch.save({k: v.contiguous() for k, v in tensors.items()})
+        texts = {"README.md": self._card, "alphabet.json": self.alphabet_.to_json()}
+        write_model_folder(path, config, weights, texts)
+
+    @classmethod
+    def _of_folder(
+        cls, config: dict[str, Any], tensors: dict[str, Tensor], texts: dict[str, str]
+    ) -> Self:
+        settings = settings_of(config)
+        if settings["augmentation"] is not None:
+            settings["augmentation"] = Augmentation(**settings["augmentation"])
+        self = cls(**settings)
+        check(vars(self), RULES)
+        alphabet = Alphabet.from_json(texts["alphabet.json"])
+        mean, deviation = (tensors.pop(name).numpy() for name in ("mean", "deviation"))
+        features = None if config["ready-made features"] else features_of(self)
+        size = len(mean) if features is None else features.size
+        if mean.shape != (size,) or deviation.shape != (size,):
+            raise ValueError(must_be("mean and deviation", f"of shape {[size]}", mean.shape))
+        hop = features.hop if features else self.hop_ms / 1000
+        live, cepstra = self.look_ahead is not None, self.features == "mfcc"
+        normalization = Normalization(mean, deviation)
+        reader = SpeechReader(features, size, hop, normalization, live, cepstra)
+        network = self._new_network(size, len(alphabet))
+        network.load_state_dict({k.removeprefix("network."): v for k, v in tensors.items()})
+        self._become(network, alphabet, reader, Learned(**config["learned"]), ())
+        self._card = texts["README.md"]
+        return self
+
+    def _become(
+        self,
+        network: SpeechNetwork,
+        alphabet: Alphabet,
+        reader: SpeechReader,
+        learned: Learned,
+        history: tuple[EpochRecord, ...],
+    ) -> None:
+        self.network_, self.alphabet_, self.reader_ = network.cpu().eval(), alphabet, reader
+        self.learned_, self.history_, self.validation_ = learned, history, None
+        self._card = speech_card(self)
+
+    def _new_network(self, features: int, outputs: int) -> SpeechNetwork:
+        ahead = steps_ahead(self.look_ahead, self.hop_ms, self.stride)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(int(self.seed))
+            return SpeechNetwork(
+                features,
+                outputs,
+                self.hidden_size,
+                self.num_layers,
+                self.stride,
+                ahead,
+                self.dropout,
+                self.cell,
+            )
