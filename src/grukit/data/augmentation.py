@@ -64,8 +64,8 @@ class Augmentation:
 
     Of the frames of either:
 
-    warp: the scale of frequencies longer or shorter by up to this share, as vocal tracts are (Jaitly
-        and Hinton 2013).
+    warp: the scale of frequencies longer or shorter by up to this share, as vocal tracts are
+        (Jaitly and Hinton 2013).
 
     Of the normalized frames of either, by masks in which all is 0 (SpecAugment, Park et al. 2019):
 
