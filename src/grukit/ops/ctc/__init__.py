@@ -1,0 +1,1 @@
+"""Searching the outputs of connectionist temporal classification for what was said."""
