@@ -1,13 +1,13 @@
-/* grukit: recurrent layers over whole sequences, on a CPU.
+/* grukit: recurrent layers over whole sequences, on a CPU, and the search for what was said.
  *
  * One C interface, for any language. Sizes: T time, B batch, I input, H hidden, P projected,
  * G the rows of all gates (GRU 3H, LSTM 4H, RNN H), K models. S is P where a projection acts on
  * the state (LSTM, RNN), else H; O is P with a projection, else H.
  *
  * Every buffer belongs to the caller, who keeps it alive for the duration of the call; nothing is
- * retained but by grukit_open. All are dense in row-major order (x alone may have strides) and
- * aligned to their element. What is written may not overlap anything else. NULL means that a buffer
- * is not there.
+ * retained but by grukit_open and grukit_ctc_open. All are dense in row-major order (x alone may
+ * have strides) and aligned to their element. What is written may not overlap anything else. NULL
+ * means that a buffer is not there.
  *
  * Functions that can fail return a grukit_status. All may be called from any thread at once.
  */
@@ -28,7 +28,7 @@ extern "C" {
 #endif
 
 /* Changes whenever this header does in a way that breaks a caller. */
-#define GRUKIT_ABI 2
+#define GRUKIT_ABI 3
 
 typedef enum {
   GRUKIT_OK = 0,
@@ -163,6 +163,88 @@ GRUKIT_API grukit_status grukit_gru_step(grukit_stream *stream, const void *x, v
 GRUKIT_API grukit_status grukit_rnn_step(grukit_stream *stream, const void *x, void *h, void *y);
 GRUKIT_API grukit_status grukit_lstm_step(grukit_stream *stream, const void *x, void *h, void *c,
                                           void *y);
+
+/* ---- The search through the outputs of connectionist temporal classification (CTC) ----
+ *
+ * A network says for each frame how likely each of V tokens is; token 0 is the blank. The search
+ * follows the best beginnings of texts, which are ranked by ln of their chance plus what models of
+ * words and tokens and hot phrases add. docs/explanation/ctc.md has the equations. */
+
+/* A tree or automaton: node n has the arcs from begin[n] to begin[n + 1], sorted by label. */
+typedef struct {
+  int64_t nodes;
+  const int64_t *begin; /* [nodes + 1] */
+  const int32_t *label; /* [begin[nodes]] */
+  const int32_t *next;  /* [begin[nodes]], the node that an arc leads to */
+} grukit_arcs;
+
+/* Every field has eight bytes. */
+typedef struct {
+  int64_t vocabulary; /* V, with the blank */
+  int64_t beam;       /* beginnings that are followed */
+  double window;      /* one that scores so much less than the best is given up */
+  double least;       /* ln of the least chance in a frame by which a token is added */
+  /* How tokens are spelled: letters, of which 0 ends a word where one was begun. */
+  const int64_t *letters_begin; /* [V + 1] */
+  const int32_t *letters;       /* [letters_begin[V]] */
+  /* Words: their tree, in letters, and an n-gram model; without one ngrams.nodes is 0. */
+  double weight, bonus, unknown; /* of the model, for a word begun, against one that is not known */
+  double unknown_chance;         /* ln of the chance of a word that is not known, alone */
+  int64_t closed;                /* 1: known words alone */
+  grukit_arcs lexicon;           /* node 0 is the root */
+  const int32_t *word;           /* [lexicon.nodes], the number of the word that ends here, or -1 */
+  const double *ahead;           /* [lexicon.nodes], ln chance of the likeliest word at or below */
+  grukit_arcs ngrams;            /* nodes are states, labels words; state 0 has every word */
+  const double *chance;          /* [arcs of ngrams], ln of the chance of a word */
+  const double *backoff;         /* [ngrams.nodes], added where a state does not have the word */
+  const int32_t *shorter;        /* [ngrams.nodes], the state that is asked then */
+  int64_t start, unknown_word, end_word; /* a state, and two words, the last of them -1 without */
+  /* Hot phrases, as the automaton of Aho and Corasick; nodes is 0 without. */
+  grukit_arcs phrases;           /* labels are letters */
+  const int32_t *fail;           /* [phrases.nodes], of node 0 it is 0 */
+  const double *held, *complete; /* [phrases.nodes], bonus while here, and for coming here */
+  int64_t phrases_start;         /* the node where a text begins */
+  /* A model of tokens, which is asked through grukit_ctc_wanted. */
+  int64_t asks_tokens; /* 1: there is one */
+  double token_weight;
+} grukit_ctc_rules;
+
+/* Rules, which are copied, as many searches share them; a search keeps its rules alive. */
+typedef struct grukit_ctc grukit_ctc;
+GRUKIT_API grukit_status grukit_ctc_open(const grukit_ctc_rules *rules, grukit_ctc **ctc);
+GRUKIT_API void grukit_ctc_close(grukit_ctc *ctc);
+
+/* One recording. One search serves one thread at a time. */
+typedef struct grukit_search grukit_search;
+GRUKIT_API grukit_status grukit_search_open(const grukit_ctc *ctc, grukit_search **search);
+GRUKIT_API void grukit_search_close(grukit_search *search);
+GRUKIT_API grukit_status grukit_search_reset(grukit_search *search); /* begins anew, at frame 0 */
+
+/* `count` searches go on, by frames[i] frames of log_probs[i], [frames[i], V] each: natural
+ * logarithms, none of them NaN or plus infinity. taken[i] are those that were read: with a model of
+ * tokens a search stops as soon as it wants chances. Results do not depend on the threads. */
+GRUKIT_API grukit_status grukit_search_push(grukit_search *const *searches, int64_t count,
+                                            const float *const *log_probs, const int64_t *frames,
+                                            int64_t *taken, int64_t threads);
+
+/* What a search wants of a model of tokens: for each of *count rows the row whose state comes
+ * before (-1: that of no token), the token that comes after it, and where to keep the new state,
+ * below 2 beam. The three have room for beam elements each. Then chances [*count, V]: ln of those
+ * of the next token; that at the blank is the chance that the text ends. */
+GRUKIT_API grukit_status grukit_search_wanted(grukit_search *search, int64_t *count,
+                                              int32_t *before, int32_t *token, int32_t *row);
+GRUKIT_API grukit_status grukit_search_give(grukit_search *search, const float *chances);
+
+/* The texts so far, best first, or as they are if they end here. For each the number of its tokens,
+ * ln of its chance, its score, and 0 if only known words may occur and its last one is not. The
+ * four have room for beam elements. What grukit_search_read reads stays the same until the next call
+ * of this search: of the text at `rank` the tokens, for each the frame where it is the likeliest,
+ * and ln of its chance there. */
+GRUKIT_API grukit_status grukit_search_rank(grukit_search *search, int64_t final, int64_t *count,
+                                            int64_t *lengths, double *chances, double *scores,
+                                            int64_t *whole);
+GRUKIT_API grukit_status grukit_search_read(const grukit_search *search, int64_t rank,
+                                            int32_t *tokens, int64_t *frames, double *peaks);
 
 #ifdef __cplusplus
 }

@@ -20,12 +20,14 @@ def header() -> str:
     return re.sub(r"/\*.*?\*/", "", HEADER.read_text(encoding="utf-8"), flags=re.DOTALL)
 
 
-def fields_of_the_header() -> list[str]:
-    """The fields of grukit_call, in order, an array's with an index each."""
-    (body,) = re.findall(r"typedef struct \{(.*?)\} grukit_call;", header(), re.DOTALL)
+def fields_of_the_header(struct_name: str = "grukit_call") -> list[str]:
+    """The fields of a structure, in order, an array's with an index each."""
+    bodies = re.findall(r"typedef struct \{([^}]*)\} (\w+);", header())
+    (body,) = (body for body, name in bodies if name == struct_name)
     found = []
     for declaration in body.split(";")[:-1]:
-        names = re.sub(r"^\s*(const )?(int64_t|uint8_t|void|float)\b", "", declaration)
+        kinds = r"^\s*(const )?(int64_t|int32_t|uint8_t|void|float|double|grukit_arcs)\b"
+        names = re.sub(kinds, "", declaration)
         for name in names.replace("*", "").split(","):
             word, _, count = name.strip().partition("[")
             found += [word] if not count else [f"{word}[{i}]" for i in range(int(count[:-1]))]
@@ -41,6 +43,19 @@ def test_the_fields_are_those_of_the_header():
         "keep_c_is_rate": "keep_is_rate[1]",
     }
     assert [arrays.get(name, name) for name in clib.FIELDS] == fields_of_the_header()
+
+
+def test_the_fields_of_a_search_are_those_of_the_header():
+    arcs = fields_of_the_header("grukit_arcs")
+    found = []
+    for name in fields_of_the_header("grukit_ctc_rules"):
+        inside = name in ("lexicon", "ngrams", "phrases")
+        found += [f"{name}.{field}" for field in arcs] if inside else [name]
+    assert found == [*clib.CTC_FIELDS]
+    body = re.findall(r"double ([\w, ]+);", header()[: header().index("} grukit_ctc_rules;")])
+    doubles = {name for names in body for name in names.split(", ")}
+    assert doubles == clib._DOUBLES
+    assert len(clib.ctc_rules(*[0] * len(found))) == 8 * len(found)
 
 
 def test_a_call_has_eight_bytes_for_every_field():

@@ -17,7 +17,7 @@ from typing import Any
 from grukit.core import env
 from grukit.core.errors import BackendError, must_be
 
-ABI = 2
+ABI = 3
 NAME = "libgrukit.dylib" if sys.platform == "darwin" else "libgrukit.so"
 
 CELLS = {
@@ -79,6 +79,21 @@ FIELDS = (*NUMBERS, *INPUTS, *RESULTS, *COTANGENTS, *GRADIENTS, "packed")
 
 call = struct.Struct(f"={len(NUMBERS)}q{len(FIELDS) - len(NUMBERS)}Q").pack
 """A call, of the values of FIELDS; an address is 0 where there is no buffer."""
+
+CTC_FIELDS = (
+    *("vocabulary", "beam", "window", "least", "letters_begin", "letters"),
+    *("weight", "bonus", "unknown", "unknown_chance", "closed"),
+    *("lexicon.nodes", "lexicon.begin", "lexicon.label", "lexicon.next", "word", "ahead"),
+    *("ngrams.nodes", "ngrams.begin", "ngrams.label", "ngrams.next"),
+    *("chance", "backoff", "shorter", "start", "unknown_word", "end_word"),
+    *("phrases.nodes", "phrases.begin", "phrases.label", "phrases.next"),
+    *("fail", "held", "complete", "phrases_start", "asks_tokens", "token_weight"),
+)
+"""The fields of grukit_ctc_rules, in order, those of a grukit_arcs with its name."""
+_DOUBLES = {"window", "least", "weight", "bonus", "unknown", "unknown_chance", "token_weight"}
+
+ctc_rules = struct.Struct("=" + "".join("d" if f in _DOUBLES else "q" for f in CTC_FIELDS)).pack
+"""Rules of a search, of the values of CTC_FIELDS; an address is 0 where there is no buffer."""
 
 _nothing = ctypes.create_string_buffer(64)
 EMPTY = ctypes.addressof(_nothing)
@@ -174,6 +189,61 @@ class Stream:
             self._close(self.handle)
 
 
+class CtcRules:
+    """Rules of searches, which the core has copied."""
+
+    def __init__(self, rules: bytes) -> None:
+        functions = library()
+        handle = ctypes.c_void_p()
+        functions.grukit_ctc_open(rules, ctypes.byref(handle))
+        self.handle = handle.value
+        self._close = functions.grukit_ctc_close
+
+    def __del__(self) -> None:
+        if hasattr(self, "_close"):
+            self._close(self.handle)
+
+
+class CtcSearch:
+    """A search by some rules; of one thread at a time.
+
+    Its methods take addresses: csrc/include/grukit.h says of what.
+    """
+
+    def __init__(self, rules: CtcRules) -> None:
+        self._functions = functions = library()
+        handle = ctypes.c_void_p()
+        functions.grukit_search_open(rules.handle, ctypes.byref(handle))
+        self.handle = handle.value
+        self._close = functions.grukit_search_close
+
+    def reset(self) -> None:
+        self._functions.grukit_search_reset(self.handle)
+
+    def wanted(self, *addresses: int) -> None:
+        self._functions.grukit_search_wanted(self.handle, *addresses)
+
+    def give(self, chances: int) -> None:
+        self._functions.grukit_search_give(self.handle, chances)
+
+    def rank(self, final: bool, *addresses: int) -> None:
+        self._functions.grukit_search_rank(self.handle, final, *addresses)
+
+    def read(self, rank: int, *addresses: int) -> None:
+        self._functions.grukit_search_read(self.handle, rank, *addresses)
+
+    def __del__(self) -> None:
+        if hasattr(self, "_close"):
+            self._close(self.handle)
+
+
+def push_ctc(
+    searches: int, count: int, log_probs: int, frames: int, taken: int, threads: int
+) -> None:
+    """Let searches go on side by side; all but the counts are addresses of arrays."""
+    library().grukit_search_push(searches, count, log_probs, frames, taken, threads)
+
+
 def _find() -> str | None:
     """The path of the library: beside the sources, or where an editable install has put it."""
     package = find_spec("grukit")
@@ -231,6 +301,16 @@ def _declare(found: Any) -> None:
         "gru_step": (status, address, address, address, address),
         "rnn_step": (status, address, address, address, address),
         "lstm_step": (status, address, address, address, address, address),
+        "ctc_open": (status, text, ctypes.POINTER(address)),
+        "ctc_close": (None, address),
+        "search_open": (status, address, ctypes.POINTER(address)),
+        "search_close": (None, address),
+        "search_reset": (status, address),
+        "search_push": (status, address, size, address, address, address, size),
+        "search_wanted": (status, *[address] * 5),
+        "search_give": (status, address, address),
+        "search_rank": (status, address, size, *[address] * 5),
+        "search_read": (status, address, size, *[address] * 3),
     }
     for name, (result, *arguments) in types.items():
         function = getattr(found, f"grukit_{name}")
