@@ -6,10 +6,10 @@ beginning each time; the native core does the same a token at a time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from grukit.ops.ctc.contract import BOUNDARY, END, Rules, Words
+from grukit.ops.ctc.contract import BOUNDARY, END, Chances, Rules, Words
 
 
 class Added(NamedTuple):
@@ -23,7 +23,7 @@ class Added(NamedTuple):
 def added(
     rules: Rules,
     tokens: Sequence[int],
-    chances: Callable[[tuple[int, ...]], Sequence[float]] | None = None,
+    chances: Chances | None = None,
     final: bool = False,
 ) -> Added:
     """What is added to ln of the chance of a text.
@@ -99,7 +99,7 @@ def _of_phrases(rules: Rules, letters: Sequence[int], final: bool) -> float:
 def _of_tokens(
     rules: Rules,
     tokens: Sequence[int],
-    chances: Callable[[tuple[int, ...]], Sequence[float]] | None,
+    chances: Chances | None,
     final: bool,
 ) -> float:
     if chances is None or rules.token_weight is None:

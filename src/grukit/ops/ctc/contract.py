@@ -28,7 +28,7 @@ knows it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -39,6 +39,11 @@ BOUNDARY = 0
 """The letter that ends a word; the others are code points."""
 END = "</s>"
 """The word by which a language model says that a text ends."""
+
+
+Chances = Callable[[tuple[int, ...]], Sequence[float] | np.ndarray]
+"""A model of tokens: ln of the chance of every token after some, [V]; at the blank the chance that
+the text ends."""
 
 
 class Automaton(NamedTuple):

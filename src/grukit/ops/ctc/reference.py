@@ -19,18 +19,16 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from grukit.ops.ctc.added import Added, added
-from grukit.ops.ctc.contract import BLANK, Found, Rules
+from grukit.ops.ctc.contract import BLANK, Chances, Found, Rules
 
 NEVER = -math.inf
 
 Tokens = tuple[int, ...]
-Chances = Callable[[Tokens], Sequence[float]]
 Times = tuple[tuple[int, float], ...]
 
 

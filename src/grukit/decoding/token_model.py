@@ -1,0 +1,92 @@
+"""A recurrent language model of our own that helps a search for what was said."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import log_softmax
+
+from grukit.core.errors import ParameterError, must_be
+from grukit.data.alphabet import BLANK, Alphabet
+from grukit.data.tokenizers import Tokenizer
+from grukit.decoding.writer import rows_of
+from grukit.nn.language_model import LanguageModel
+from grukit.ops.ctc.native import NativeSearch
+
+
+class TokenModel:
+    """The chances of the next token of an alphabet by a network that writes texts.
+
+    network, tokenizer: of a `TextGenerator`, `network_` and `tokenizer_`: learned best from
+        documents that are transcripts, so that it knows where texts begin and end.
+    alphabet: each of its tokens must be one of the tokenizer, as characters are. What else the
+        tokenizer knows cannot be said, and its chance is shared by the others.
+    """
+
+    def __init__(self, network: LanguageModel, tokenizer: Tokenizer, alphabet: Alphabet) -> None:
+        self._network, self._end = network, tokenizer.special("<end>")
+        numbers = [self._end]
+        for name in alphabet.tokens[BLANK + 1 :]:
+            own = tokenizer.encode(name).tolist()
+            if len(own) != 1:
+                wanted = "of a tokenizer that has each token of the alphabet as one"
+                raise ParameterError(must_be("the token model", wanted, name))
+            numbers += own
+        self._numbers = torch.tensor(numbers)
+
+    @torch.no_grad()
+    def step(self, tokens: Tensor, state: Any = None) -> tuple[np.ndarray, Any]:
+        """int64 [N], tokens of the alphabet, to ln of the chances of the next, [N, V], and the
+        state after them; 0 begins a text, and in the chances stands for its end."""
+        logits, state = self._network.step(self._numbers[tokens], state)
+        return log_softmax(logits[:, self._numbers].double(), -1).float().numpy(), state
+
+
+class TokenRows:
+    """What a native search asks of a model: a state in each row of its beam."""
+
+    def __init__(self, model: TokenModel) -> None:
+        self._model = model
+        self._states: dict[int, Any] = {}
+
+    def answer(self, search: NativeSearch) -> None:
+        """Give the search all that it wants."""
+        before, token, row = search.wanted()
+        if not len(row):
+            return
+        if before[0] < 0:
+            chances, state = self._model.step(torch.zeros(1, dtype=torch.int64))
+        else:
+            state = _joined([self._states[at] for at in before.tolist()])
+            chances, state = self._model.step(torch.from_numpy(token.astype(np.int64)), state)
+        for at, own in enumerate(row.tolist()):
+            self._states[own] = rows_of(state, [at])
+        search.give(chances)
+
+
+class TokenChances:
+    """The same for the reference: ln of the chances of what follows some tokens, [V]."""
+
+    def __init__(self, model: TokenModel) -> None:
+        self._model = model
+        self._known: dict[tuple[int, ...], tuple[np.ndarray, Any]] = {}
+
+    def __call__(self, tokens: tuple[int, ...]) -> np.ndarray:
+        if tokens not in self._known:
+            state = None
+            if tokens:
+                self(tokens[:-1])
+                state = self._known[tokens[:-1]][1]
+            chances, state = self._model.step(torch.tensor([(0, *tokens)[-1]]), state)
+            self._known[tokens] = (chances[0], state)
+        return self._known[tokens][0]
+
+
+def _joined(states: list[Any]) -> Any:
+    """Rows of states as one, [L, N, H] or a pair of them."""
+    if isinstance(states[0], Tensor):
+        return torch.cat(states, dim=1)
+    return tuple(torch.cat(parts, dim=1) for parts in zip(*states, strict=True))
