@@ -8,5 +8,5 @@ from grukit.ops.ctc.contract import Found
 
 
 def confidences(found: list[Found], rank: int) -> tuple[float, ...]:
-    """For each token of one of the texts found its chance in the frame where it is the likeliest."""
+    """For each token of a text that was found its chance where it is the likeliest."""
     return tuple(math.exp(peak) for peak in found[rank].peaks)
