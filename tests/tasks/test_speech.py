@@ -65,7 +65,8 @@ def test_it_writes_what_is_said(name, songs, request):
     assert ours.metrics["wer"] < 0.1 < frequent.metrics["wer"]
     assert nothing.metrics["wer"] == 1.0
     assert model.evaluate(songs[120:]).scores[0] == ours
-    assert model.predict([songs[0][0]]) == [songs[0][1]]
+    said = model.predict([path for path, _ in songs[120:]])
+    assert sum(a == b for a, (_, b) in zip(said, songs[120:], strict=True)) >= 22
 
 
 def test_words_come_in_order_with_times_and_confidence(whole, songs):
@@ -161,7 +162,7 @@ def test_bad_input_is_told(songs, whole, tmp_path):
         SpeechRecognizer(**quick).fit(songs[:5], [strange])
     with pytest.raises(ParameterError, match="look_ahead must be a number of seconds"):
         whole.stream()
-    with pytest.raises(ParameterError, match="look_ahead must be None or at least"):
-        SpeechRecognizer(**quick, look_ahead=0.01).fit(songs[:5], None)
+    with pytest.raises(ParameterError, match="look_ahead must be None or a number of at least 0"):
+        SpeechRecognizer(**quick, look_ahead=-0.01).fit(songs[:5], None)
     with pytest.raises(DataError, match="validation must leave a recording"):
         SpeechRecognizer(**quick).fit(songs[:1])

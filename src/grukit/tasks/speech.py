@@ -31,7 +31,7 @@ from grukit.tasks.speech_data import Learned, features_of, fingerprint, prepare
 from grukit.tasks.speech_decode import Decoding
 from grukit.tasks.speech_loss import speech_loss
 from grukit.tasks.speech_reader import SpeechReader
-from grukit.tasks.speech_settings import RULES, TRAINING, steps_ahead
+from grukit.tasks.speech_settings import RULES, TRAINING, frames_ahead
 from grukit.tasks.speech_stream import SpeechStream
 from grukit.training.fit import EpochRecord, FitConfig, fit
 
@@ -297,7 +297,7 @@ class SpeechRecognizer(Estimator):
         self._card = speech_card(self)
 
     def _new_network(self, features: int, outputs: int) -> SpeechNetwork:
-        ahead = steps_ahead(self.look_ahead, self.hop_ms, self.stride)
+        ahead = frames_ahead(self.look_ahead, self.hop_ms, self.stride)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(self.seed))
             return SpeechNetwork(

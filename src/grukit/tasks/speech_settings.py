@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from grukit.core.errors import ParameterError, must_be
 from grukit.core.rules import integer, number, one_of, optional, text
 from grukit.data.alphabet import KINDS
-from grukit.nn.speech_network import SpeechNetwork
+from grukit.nn.speech_network import LookAhead
 from grukit.training.config import FitConfig
 
 TRAINING = FitConfig(
@@ -24,7 +23,7 @@ RULES = {
     "bins": integer(at_least=4),
     "rate": integer(at_least=1000),
     "hop_ms": number(above=0),
-    "look_ahead": optional(number(above=0)),
+    "look_ahead": optional(number(at_least=0)),
     "hidden_size": integer(at_least=1),
     "num_layers": integer(at_least=1),
     "stride": integer(at_least=1),
@@ -36,15 +35,8 @@ RULES = {
 }
 
 
-def steps_ahead(look_ahead: float | None, hop_ms: float, stride: int) -> int | None:
-    """How many steps of the network `look_ahead` seconds allow beyond its convolution.
-
-    Raises ParameterError where they do not even allow that.
-    """
+def frames_ahead(look_ahead: float | None, hop_ms: float, stride: int) -> LookAhead | None:
+    """How the network uses `look_ahead` seconds."""
     if look_ahead is None:
         return None
-    frames = int(look_ahead * 1000 / hop_ms + 1e-9)
-    if frames < SpeechNetwork.CONTEXT:
-        least = f"None or at least {SpeechNetwork.CONTEXT * hop_ms / 1000:g} seconds"
-        raise ParameterError(must_be("look_ahead", least, look_ahead))
-    return (frames - SpeechNetwork.CONTEXT) // stride
+    return LookAhead.within(int(look_ahead * 1000 / hop_ms + 1e-9), stride)
