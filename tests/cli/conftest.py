@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import math
+import shutil
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,6 +14,11 @@ import pytest
 
 from grukit.cli.main import main
 
+TINY_SPEECH = (
+    *("--rate", "8000", "--bins", "10", "--stride", "3", "--look-ahead", "0.1", "--no-augment"),
+    *("--hidden-size", "24", "--num-layers", "1", "--dropout", "0"),
+    *("--epochs", "12", "--batch-size", "4", "--learning-rate", "0.02"),
+)
 TINY = ("--horizon", "6", "--lookback", "24", "--hidden-size", "4", "--epochs", "2")
 
 
@@ -67,3 +73,44 @@ def model(tmp_path_factory, hours) -> Path:
     outcome = run("train", "forecast", hours, "-o", path, *TINY)
     assert outcome.code == 0, outcome.err
     return path
+
+
+@pytest.fixture(scope="session")
+def speech(tmp_path_factory) -> Path:
+    """A folder of 40 recordings of four words, with their texts."""
+    from grukit.data.synthetic_speech import spoken_strings, spoken_tones, write_spoken
+
+    folder = tmp_path_factory.mktemp("speech")
+    words = write_spoken(folder / "words", spoken_tones(4, seed=3, words=(1, 1)))
+    write_spoken(folder / "strings", spoken_strings(words, 40, words=(1, 3)))
+    return folder / "strings"
+
+
+@pytest.fixture(scope="session")
+def wavs(speech, tmp_path_factory) -> list[Path]:
+    """Three of them, alone in a folder."""
+    folder = tmp_path_factory.mktemp("wavs")
+    names = [f"{at:05d}.wav" for at in range(3)]
+    return [shutil.copy(speech / name, folder / name) for name in names]
+
+
+@pytest.fixture(scope="session")
+def trained(speech) -> tuple[Outcome, Path]:
+    """What `grukit train transcribe` said, and the model that it wrote."""
+    path = speech.with_name("recognizer")
+    outcome = run("train", "transcribe", speech, "-o", path, *TINY_SPEECH)
+    assert outcome.code == 0, outcome.err
+    return outcome, path
+
+
+@pytest.fixture(scope="session")
+def recognizer(trained) -> Path:
+    return trained[1]
+
+
+@pytest.fixture(scope="session")
+def texts(recognizer, wavs) -> list[str]:
+    """What the recognizer makes of `wavs`."""
+    from grukit import SpeechRecognizer
+
+    return SpeechRecognizer.load(recognizer).predict(wavs)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from grukit.cli.options import Config, Json, only, option, read_data
-from grukit.cli.output import say, show_evaluation, show_json
+from grukit.cli.output import check_output, say, show_evaluation, show_json
 
 # What each task takes besides MODEL and --config.
 _TAKEN = {
@@ -17,6 +17,7 @@ _TAKEN = {
     "generation": ("data", "json"),
     "classification": ("data", "json"),
     "translation": ("data", "translations", "json"),
+    "speech": ("data", "plot", "json"),
 }
 
 
@@ -29,7 +30,8 @@ def evaluate(
             metavar="DATA",
             help="A CSV or Parquet file with the columns of the training data, or a name from "
             "grukit data list; for a writer of text a file of UTF-8; for a judge of texts one with "
-            "the columns of its training.",
+            "the columns of its training; for a recognizer of speech recordings with what is said, "
+            "as in its training.",
         ),
     ],
     labels: Annotated[
@@ -72,6 +74,14 @@ def evaluate(
             "DATA is a table with a column of each.",
         ),
     ] = None,
+    plot: Annotated[
+        Path | None,
+        option(
+            metavar="FILE",
+            help="Of a recognizer of words: draw which was taken for which into a .png, .svg or "
+            ".pdf file, or an interactive .html page.",
+        ),
+    ] = None,
     json: Json = False,
     config: Config = None,
 ) -> None:
@@ -79,12 +89,18 @@ def evaluate(
 
     Forecasts are made from one origin after the other, each from what was known then. A detector of
     anomalies is compared with labelled rows, a writer of text with how often each token comes,
-    a judge of texts with a linear model of words, and a translator with a copy of the source.
+    a judge of texts with a linear model of words, a translator with a copy of the source, and a
+    recognizer of speech with the most frequent transcript.
     """
+    from grukit.plots.style import SUFFIXES
+
+    check_output(plot, SUFFIXES)
     from grukit.tasks.base import load_model
 
     estimator = load_model(model)
     only(context, estimator.task, *_TAKEN[estimator.task])
+    if plot and estimator.mode != "words":
+        raise typer.BadParameter("--plot draws which word was taken for which, not transcripts")
     if estimator.task == "anomaly":
         if labels is None:
             raise typer.BadParameter("a detector of anomalies takes --labels")
@@ -102,6 +118,11 @@ def evaluate(
         say(f"data: {evaluation.report}")
     else:
         evaluation = estimator.evaluate(Path(data))
+    if plot:
+        from grukit.plots.speech import ConfusionDisplay
+
+        ConfusionDisplay(evaluation).save(plot)
+        say(f"wrote {plot}")
     if json:
         show_json(evaluation.to_dict())
     else:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from grukit.cli.inspect_speech import inspect_speech
 from grukit.cli.inspect_text import inspect_judge, inspect_writer
 from grukit.cli.options import Config, Json, only, option, read_data
 from grukit.cli.output import check_output, say, show, show_json, table, write_frame
@@ -20,6 +21,7 @@ _TAKEN = {
     "forecast": ("data", "future", "step", "level", "leaks", "output", "plot", "json"),
     "classification": ("text", "label", "output", "plot", "json"),
     "generation": ("data", "text", "output", "plot", "json"),
+    "speech": ("data", "output", "plot", "json"),
 }
 
 
@@ -28,7 +30,9 @@ def inspect(
     model: Annotated[
         Path,
         typer.Argument(
-            metavar="MODEL", help="The folder of a forecaster, or of a judge or writer of texts."
+            metavar="MODEL",
+            help="The folder of a forecaster, of a judge or writer of texts, or of a recognizer of "
+            "speech.",
         ),
     ],
     data: Annotated[
@@ -36,7 +40,7 @@ def inspect(
         typer.Argument(
             metavar="DATA",
             help="What is known so far, as for grukit predict; by default the training data. For "
-            "a writer of text a file of UTF-8.",
+            "a writer of text a file of UTF-8, for a recognizer of speech a recording.",
         ),
     ] = None,
     future: Annotated[
@@ -71,7 +75,7 @@ def inspect(
         option(
             metavar="FILE",
             help="Draw the first series into a .png, .svg or .pdf file, or an interactive .html "
-            "page.",
+            "page; of speech the chances of all tokens over time.",
         ),
     ] = None,
     text: Annotated[
@@ -98,7 +102,7 @@ def inspect(
     Prints for each series the forecast from inputs that say nothing (start), what each column
     added to it, the largest first, and the forecast itself. Of a judge of texts it prints the same
     of each token and the log-odds of a class; of a writer of text the tokens that it expected
-    least.
+    least; of a recognizer of speech each word with its times and how sure it is.
     """
     check_output(output, (".csv", ".parquet"))
     from grukit.plots.style import SUFFIXES
@@ -119,6 +123,11 @@ def inspect(
             raise typer.BadParameter("a writer of text takes DATA or --text")
         given = Path(str(data)) if text is None else text
         inspect_writer(estimator, given, output, plot, json)
+        return
+    if estimator.task == "speech":
+        if data is None:
+            raise typer.BadParameter("a recognizer of speech takes DATA")
+        inspect_speech(estimator, Path(data), output, plot, json)
         return
     forecaster = forecaster_of(model)
     known = None if data is None else read_data(data)

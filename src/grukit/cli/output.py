@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,11 @@ if TYPE_CHECKING:
     )
     from grukit.results.classification import ClassificationEvaluation
     from grukit.results.generation import TextEvaluation
+    from grukit.results.speech_evaluation import SpeechEvaluation, WordsEvaluation
     from grukit.results.translation import TranslationEvaluation
+
+# So many pairs of confused words are told.
+_CONFUSED = 5
 
 
 def say(words: str) -> None:
@@ -46,13 +51,16 @@ def show_evaluation(
     | AnomalyEvaluation
     | TextEvaluation
     | ClassificationEvaluation
-    | TranslationEvaluation,
+    | TranslationEvaluation
+    | SpeechEvaluation
+    | WordsEvaluation,
 ) -> None:
     """The table of scores on stdout, and on stderr what was scored."""
     from grukit.data.calendar import show_time
     from grukit.results import Evaluation
     from grukit.results.classification import ClassificationEvaluation
     from grukit.results.generation import TextEvaluation
+    from grukit.results.speech_evaluation import SpeechEvaluation, WordsEvaluation
     from grukit.results.translation import TranslationEvaluation
 
     show(evaluation.table())
@@ -66,11 +74,28 @@ def show_evaluation(
     elif isinstance(evaluation, TranslationEvaluation):
         signatures = (f"{name} {text}" for name, text in evaluation.signatures.items())
         what = f"{evaluation.sentences:,} translations; {'; '.join(signatures)}"
+    elif isinstance(evaluation, SpeechEvaluation):
+        what = f"{evaluation.utterances:,} recordings; words: {evaluation.words}"
+        if evaluation.confusions:
+            pairs = (f"{own.said} as {own.heard}" for own in evaluation.confusions[:_CONFUSED])
+            what += f"; most often confused: {', '.join(pairs)}"
+        what += _speed(evaluation)
+    elif isinstance(evaluation, WordsEvaluation):
+        what = f"{evaluation.recordings:,} recordings of {len(evaluation.classes):,} words"
+        if not math.isnan(evaluation.rejected):
+            what += f", {evaluation.rejected:.1%} rejected below {evaluation.threshold:.3g}"
+        what += _speed(evaluation)
     elif isinstance(evaluation, TextEvaluation):
         what = f"{evaluation.characters:,} characters"
     else:
         what = f"{evaluation.rows:,} rows with {evaluation.events:,} labelled events"
     say(f"{what}; * marks the best")
+
+
+def _speed(evaluation: SpeechEvaluation | WordsEvaluation) -> str:
+    """How quickly speech was recognized, where it was measured."""
+    factor = evaluation.real_time_factor
+    return "" if math.isnan(factor) else f"; {factor:.3g} s for a second of sound"
 
 
 def table(rows: list[tuple[str, ...]]) -> str:

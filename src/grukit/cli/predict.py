@@ -9,6 +9,8 @@ import typer
 
 from grukit.cli.options import Config, Json, only, option, read_data
 from grukit.cli.output import check_output, say, show, show_json, write_answer
+from grukit.cli.predict_speech import SUFFIXES as SPEECH_SUFFIXES
+from grukit.cli.predict_speech import listen, recordings_of, transcribe
 from grukit.cli.predict_text import (
     interpret,
     judge,
@@ -34,22 +36,26 @@ _TAKEN = {
     ),
     "classification": ("data", "json"),
     "translation": ("data", "beam", "glossary", "prefix", "plot", "json"),
+    "speech": ("data", "stream", "mic", "rate", "output", "plot", "json"),
 }
 _TAKEN_WITH_BEAM = ("data", "prompt", "length", "samples", "beam", "json")
+_TAKEN_LIVE = ("stream", "mic", "rate", "json")
+_WRITTEN = (".csv", ".parquet", ".json")
 
 
 def predict(
     context: typer.Context,
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="The model folder.")],
     data: Annotated[
-        str | None,
+        list[str] | None,
         typer.Argument(
-            metavar="DATA",
+            metavar="[DATA]...",
             help="A CSV or Parquet file with the columns of the training data, or a name from "
             "grukit data list: for a forecast what is known so far, by default the training data; "
             "for a detector of anomalies the rows to judge. For a writer of text the prompts, one "
             "in each line of a file, or of stdin; for a judge of texts or a translator so the "
-            "texts, for a judge also a table that has a column of them.",
+            "texts, for a judge also a table that has a column of them. For a recognizer of speech "
+            "audio files, folders of them, and tables with a column of their paths.",
         ),
     ] = None,
     future: Annotated[
@@ -74,7 +80,8 @@ def predict(
             "--output",
             "-o",
             metavar="FILE",
-            help="Write the result to a .csv, .parquet or .json file instead of stdout.",
+            help="Write the result to a .csv, .parquet or .json file instead of stdout; of speech "
+            "to .txt, .json, or as subtitles to .srt or .vtt.",
         ),
     ] = None,
     plot: Annotated[
@@ -82,7 +89,7 @@ def predict(
         option(
             metavar="FILE",
             help="Draw the result into a .png, .svg or .pdf file, or an interactive .html page; of "
-            "a translator where in its text it looked.",
+            "a translator where in its text it looked; of speech the spectrogram with the words.",
         ),
     ] = None,
     paths: Annotated[
@@ -173,8 +180,24 @@ def predict(
     ] = "",
     seed: Seed = 0,
     stream: Annotated[
-        bool, option("--stream", help="Of a writer: print the text while it is written.")
+        bool,
+        option(
+            "--stream",
+            help="Of a writer: print the text while it is written. Of a recognizer of speech: "
+            "listen to raw PCM from stdin, of 16 bits, little-endian, one channel.",
+        ),
     ] = False,
+    mic: Annotated[
+        bool, option("--mic", help="Of a recognizer of speech: listen to the microphone.")
+    ] = False,
+    rate: Annotated[
+        int | None,
+        option(
+            min=1,
+            metavar="HZ",
+            help="Of live sound: its samples in a second. By default those of the training.",
+        ),
+    ] = None,
     json: Json = False,
     config: Config = None,
 ) -> None:
@@ -185,11 +208,12 @@ def predict(
     alarm, and the share of each channel in the score. A writer prints text, with --json one object
     for each, and needs no more time for a token at the end of a long text than at its beginning. A
     judge of texts prints for each line, as it comes, the label, its chance and the text, a
-    translator the translation.
+    translator the translation. A recognizer of speech prints what is said, of several recordings
+    after the name of each; of live sound a line for each pause, with --json also what may change.
     """
     if paths and plot:
         raise typer.BadParameter("--plot draws quantiles, not --paths: give one of them")
-    check_output(output, (".csv", ".parquet", ".json"))
+    check_output(output, tuple(dict.fromkeys((*_WRITTEN, *SPEECH_SUFFIXES))))
     from grukit.plots.style import SUFFIXES
 
     check_output(plot, SUFFIXES)
@@ -197,10 +221,28 @@ def predict(
 
     estimator = load_model(model)
     only(context, estimator.task, *_TAKEN[estimator.task])
+    if estimator.task == "speech":
+        check_output(output, SPEECH_SUFFIXES)
+        if stream or mic:
+            if stream and mic:
+                raise typer.BadParameter("--stream reads stdin, --mic a microphone: give one")
+            only(context, "speech with --stream or --mic", *_TAKEN_LIVE)
+            listen(estimator, rate, mic, json)
+        elif not data:
+            raise typer.BadParameter("a recognizer of speech takes DATA, --stream or --mic")
+        elif rate is not None:
+            raise typer.BadParameter("--rate is for --stream and --mic: files tell theirs")
+        else:
+            transcribe(estimator, recordings_of(data, estimator.audio), output, plot, json)
+        return
+    check_output(output, _WRITTEN)
+    if data and len(data) > 1:
+        raise typer.BadParameter(f"a model of task {estimator.task!r} takes one DATA, got {data}")
+    source = data[0] if data else None
     if estimator.task == "generation":
         from grukit.decoding.sampling import Sampling
 
-        prompts = lines_of(data) if prompt is None else iter((prompt,))
+        prompts = lines_of(source) if prompt is None else iter((prompt,))
         if beam is not None:
             only(context, "generation with --beam", *_TAKEN_WITH_BEAM)
             write_likeliest(estimator, prompts, beam, samples, length, json)
@@ -219,12 +261,12 @@ def predict(
         write(estimator, prompts, samples, stream, json, **options)
         return
     if estimator.task == "classification":
-        judge(estimator, texts_to_judge(estimator, data), json)
+        judge(estimator, texts_to_judge(estimator, source), json)
         return
     if estimator.task == "translation":
-        interpret(estimator, data, beam or 5, glossary, prefix, plot, json)
+        interpret(estimator, source, beam or 5, glossary, prefix, plot, json)
         return
-    known = None if data is None else read_data(data)
+    known = None if source is None else read_data(source)
     if estimator.task == "anomaly":
         if known is None:
             raise typer.BadParameter("a detector of anomalies takes DATA")

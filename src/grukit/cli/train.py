@@ -12,6 +12,7 @@ from grukit.cli.output import say, show_evaluation, show_json
 from grukit.cli.train_anomaly import anomaly
 from grukit.cli.train_generate import generate
 from grukit.cli.train_sentiment import sentiment
+from grukit.cli.train_speech import transcribe, words
 from grukit.cli.train_translate import translate
 from grukit.cli.training import (
     HiddenSize,
@@ -309,6 +310,8 @@ app.command()(anomaly)
 app.command()(generate)
 app.command()(sentiment)
 app.command()(translate)
+app.command()(transcribe)
+app.command()(words)
 
 
 def _show(forecaster: Forecaster, output: Path, json: bool) -> None:

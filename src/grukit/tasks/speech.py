@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import safetensors.torch
@@ -30,10 +30,13 @@ from grukit.tasks.speech_card import speech_card
 from grukit.tasks.speech_data import Learned, features_of, fingerprint, prepare
 from grukit.tasks.speech_decode import Decoding
 from grukit.tasks.speech_loss import speech_loss
-from grukit.tasks.speech_reader import SpeechReader
+from grukit.tasks.speech_reader import SpeechReader, raw_frames
 from grukit.tasks.speech_settings import RULES, TRAINING, frames_ahead
 from grukit.tasks.speech_stream import SpeechStream
 from grukit.training.fit import EpochRecord, FitConfig, fit
+
+if TYPE_CHECKING:
+    from grukit.plots.speech import SpectrogramDisplay
 
 # So many recordings that were not learned are transcribed after training, for the card.
 _MOST_JUDGED = 1000
@@ -195,6 +198,18 @@ class SpeechRecognizer(Estimator):
         """
         self._check_fitted()
         return SpeechStream(self, self._decoding(), rate, channels, encoding)
+
+    def plot(self, source: Any, transcript: Transcript | None = None) -> SpectrogramDisplay:
+        """A picture of the features of a recording, and above them what is said in it.
+
+        transcript: what `transcribe` says of it, where that is known.
+        """
+        from grukit.plots.speech import SpectrogramDisplay
+
+        self._check_fitted()
+        said = self.transcribe(source) if transcript is None else transcript
+        frames = raw_frames(source, self.reader_.features, self.reader_.size)
+        return SpectrogramDisplay(frames, self.reader_.hop, said.words)
 
     def evaluate(self, data: Any) -> SpeechEvaluation:
         """The errors in words and characters, beside baselines; data as for `fit`.

@@ -1,0 +1,207 @@
+"""Recognizers of speech on the command line, on files."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+
+import pytest
+
+from grukit.tasks.base import load_model
+
+
+def test_training_tells_the_errors_beside_baselines(trained):
+    outcome, path = trained
+    assert "nothing said" in outcome.out
+    assert "trained for 12 epochs" in outcome.err
+    assert "recordings; words:" in outcome.err
+    assert "s for a second of sound" in outcome.err
+    assert not path.with_name(f"{path.name}.training").exists()
+
+
+def test_training_is_as_in_python_but_for_what_is_given(recognizer, speech):
+    from dataclasses import asdict, replace
+
+    from grukit.tasks.speech import SpeechRecognizer
+    from grukit.tasks.speech_settings import TRAINING
+
+    found = json.loads((recognizer / "config.json").read_text())["settings"]
+    training = replace(TRAINING, epochs=12, batch_size=4, learning_rate=0.02)
+    assert found["training"] == asdict(training)
+    assert found["augmentation"] is None
+    given = {"rate", "bins", "hidden_size", "num_layers", "stride", "dropout", "look_ahead"}
+    usual = SpeechRecognizer().get_params()
+    for name in found.keys() - given - {"training", "augmentation", "tokens", "mode"}:
+        assert found[name] == usual[name], name
+
+
+def test_the_options_of_training_arrive(grukit, speech, tmp_path, monkeypatch):
+    seen = {}
+
+    class Spy:
+        def __init__(self, **given):
+            seen.update(given)
+
+        def fit(self, data, validation, **more):
+            seen.update(more, data=data, validation=validation)
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("grukit.tasks.speech.SpeechRecognizer", Spy)
+    given = ("--tokens", "bpe", "--vocabulary", 99, "--validation", "held.csv", "--seed", 7)
+    assert grukit("train", "transcribe", speech, "-o", tmp_path / "m", *given).code == 130
+    assert (seen["mode"], seen["tokens"], seen["vocabulary"]) == ("text", "bpe", 99)
+    assert str(seen["validation"]) == "held.csv"
+    assert seen["augmentation"] is not None
+    more = ("--validation", 0.25, "--no-augment", "--look-ahead", 0.3, "--average", 0.5)
+    assert grukit("train", "words", speech, "-o", tmp_path / "m", *more).code == 130
+    assert (seen["mode"], seen["validation"], seen["augmentation"]) == ("words", 0.25, None)
+    assert (seen["look_ahead"], seen["training"].average) == (0.3, 0.5)
+
+
+def test_one_recording_is_its_text(grukit, recognizer, wavs, texts):
+    outcome = grukit("predict", recognizer, wavs[0])
+    assert (outcome.code, outcome.out) == (0, f"{texts[0]}\n")
+    assert texts[0]
+
+
+def test_several_are_told_with_their_names(grukit, recognizer, wavs, texts, tmp_path):
+    wanted = [f"{wav}\t{text}" for wav, text in zip(wavs, texts, strict=True)]
+    assert grukit("predict", recognizer, *wavs).out.splitlines() == wanted
+    assert grukit("predict", recognizer, wavs[0].parent).out.splitlines() == wanted
+    table = wavs[0].parent / "list.csv"
+    table.write_text("audio\n" + "".join(f"{wav.name}\n" for wav in wavs))
+    told = [line.split("\t") for line in grukit("predict", recognizer, table).out.splitlines()]
+    assert told == [[wav.name, text] for wav, text in zip(wavs, texts, strict=True)]
+    table.unlink()
+
+
+def test_json_is_an_object_in_a_line_for_each(grukit, recognizer, wavs, texts):
+    outcome = grukit("predict", recognizer, *wavs, "--json")
+    found = list(map(json.loads, outcome.out.splitlines()))
+    assert [one["file"] for one in found] == list(map(str, wavs))
+    assert [one["text"] for one in found] == texts
+    word = found[0]["segments"][0]["words"][0]
+    assert 0 <= word["start"] < word["end"] <= found[0]["duration"]
+
+
+@pytest.mark.parametrize("suffix", ["txt", "json", "srt", "vtt"])
+def test_the_suffix_says_how_it_is_written(grukit, recognizer, wavs, texts, tmp_path, suffix):
+    path = tmp_path / f"said.{suffix}"
+    outcome = grukit("predict", recognizer, wavs[0], "-o", path)
+    assert (outcome.code, outcome.out) == (0, "")
+    assert f"wrote {path}" in outcome.err
+    answer = load_model(recognizer).transcribe(wavs[0])
+    written = path.read_text(encoding="utf-8")
+    if suffix == "json":
+        assert json.loads(written) == {"file": str(wavs[0]), **answer.to_dict()}
+    else:
+        ways = {"txt": f"{texts[0]}\n", "srt": answer.to_srt(), "vtt": answer.to_vtt()}
+        assert written == ways[suffix]
+
+
+def test_several_are_written_into_one_file(grukit, recognizer, wavs, texts, tmp_path):
+    assert grukit("predict", recognizer, *wavs, "-o", tmp_path / "all.json").code == 0
+    assert [one["text"] for one in json.loads((tmp_path / "all.json").read_text())] == texts
+    assert grukit("predict", recognizer, *wavs, "-o", tmp_path / "all.txt").code == 0
+    lines = (tmp_path / "all.txt").read_text().splitlines()
+    assert [line.split("\t")[1] for line in lines] == texts
+
+
+def test_a_recording_that_cannot_be_read_keeps_none_from_the_others(
+    grukit, recognizer, wavs, texts, tmp_path
+):
+    (tmp_path / "bad.wav").write_text("no sound")
+    bad, missing = tmp_path / "bad.wav", tmp_path / "missing.wav"
+    outcome = grukit("predict", recognizer, wavs[0], bad, missing, wavs[1])
+    assert outcome.code == 1
+    assert outcome.out.splitlines() == [f"{wavs[0]}\t{texts[0]}", f"{wavs[1]}\t{texts[1]}"]
+    assert f"grukit: error: {bad} must be an audio file" in outcome.err
+    assert "missing.wav" in outcome.err
+    assert "got 2 that are not among 4; the others are transcribed" in outcome.err
+    outcome = grukit("predict", recognizer, bad, "-o", tmp_path / "said.txt")
+    assert outcome.code == 1
+    assert not (tmp_path / "said.txt").exists()
+
+
+def test_a_spectrogram_is_drawn(grukit, recognizer, wavs, tmp_path):
+    outcome = grukit("predict", recognizer, wavs[0], "--plot", tmp_path / "said.pdf")
+    assert outcome.code == 0, outcome.err
+    assert (tmp_path / "said.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_a_recognizer_is_scored(grukit, recognizer, speech):
+    outcome = grukit("evaluate", recognizer, speech, "--json")
+    assert outcome.code == 0, outcome.err
+    found = json.loads(outcome.out)
+    assert found["utterances"] == 40
+    assert [own["name"] for own in found["scores"]][1:] == [
+        "most frequent transcript",
+        "nothing said",
+    ]
+    assert found["scores"][0]["cer"] < 0.5 < found["scores"][1]["cer"]
+    outcome = grukit("evaluate", recognizer, speech)
+    assert "WER" in outcome.out
+    assert "40 recordings; words:" in outcome.err
+    outcome = grukit("evaluate", recognizer, speech, "--plot", "a.png")
+    assert outcome.code == 2
+    assert "--plot draws which word was taken for which, not transcripts" in outcome.err
+
+
+def test_a_recording_is_inspected(grukit, recognizer, wavs, texts, tmp_path):
+    outcome = grukit("inspect", recognizer, wavs[0], "--plot", tmp_path / "heard.svg")
+    assert outcome.code == 0, outcome.err
+    heading, *rows = outcome.out.splitlines()
+    assert heading.split() == ["start", "end", "sure", "word"]
+    assert [row.split()[3] for row in rows] == texts[0].split()
+    assert (tmp_path / "heard.svg").stat().st_size > 5000
+    outcome = grukit("inspect", recognizer, wavs[0], "-o", tmp_path / "words.csv")
+    with (tmp_path / "words.csv").open() as file:
+        assert [row["word"] for row in csv.DictReader(file)] == texts[0].split()
+    assert json.loads(grukit("inspect", recognizer, wavs[0], "--json").out)["text"] == texts[0]
+
+
+@pytest.mark.parametrize(
+    ("given", "complaint"),
+    [
+        ((), "takes DATA, --stream or --mic"),
+        (("a.wav", "--rate", 8000), "--rate is for --stream and --mic: files tell theirs"),
+        (("a.wav", "--stream"), "takes --stream, --mic, --rate, --json, not DATA"),
+        (("--stream", "--mic"), "give one"),
+        (("--stream", "--plot", "a.png"), "not --plot"),
+        (("a.wav", "--paths", 3), "not --paths"),
+        (("a.wav", "-o", "a.csv"), "a.csv must end in .txt or .json or .srt or .vtt"),
+        (("a.wav", "b.wav", "-o", "a.srt"), "a.srt takes one recording, got 2"),
+        (("a.wav", "b.wav", "--plot", "a.svg"), "--plot draws one recording, got 2"),
+    ],
+)
+def test_wrong_usage_is_told(grukit, recognizer, given, complaint):
+    outcome = grukit("predict", recognizer, *given)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert complaint in " ".join(outcome.err.replace("│", " ").split())
+
+
+def test_a_table_without_paths_is_told(grukit, recognizer, tmp_path):
+    (tmp_path / "list.csv").write_text("sound\na.wav\n")
+    outcome = grukit("predict", recognizer, tmp_path / "list.csv")
+    assert outcome.code == 1
+    assert "row 1 of" in outcome.err
+    assert "must have a path in 'audio'" in outcome.err
+    (tmp_path / "none").mkdir()
+    outcome = grukit("predict", recognizer, tmp_path / "none")
+    assert outcome.code == 1
+    assert "none must have at least one recording, got none" in outcome.err
+
+
+def test_another_task_takes_one_file_and_no_subtitles(grukit, model, tmp_path):
+    outcome = grukit("predict", model, "a.csv", "b.csv")
+    assert outcome.code == 2
+    assert "takes one DATA" in outcome.err
+    outcome = grukit("predict", model, "-o", tmp_path / "a.srt")
+    assert outcome.code == 2
+    assert "must end in .csv or .parquet or .json" in outcome.err
+    assert grukit("predict", model, "--mic").code == 2
+
+
+def test_live_sound_is_not_imported_for_files():
+    assert "sounddevice" not in sys.modules
