@@ -222,10 +222,14 @@ class CtcDecoder:
         if self.is_greedy:
             return BestPath()
         if self._native is None:
-            return ReferenceSearch(self._rules, self._model and TokenChances(self._model))
+            return self.reference()
         if self._model:
             return _AskingSearch(self._native, self._model)
         return NativeSearch(self._native)
+
+    def reference(self) -> ReferenceSearch:
+        """The same search in plain Python, to be compared with."""
+        return ReferenceSearch(self._rules, TokenChances(self._model) if self._model else None)
 
     def texts(self, search: Any, count: int, final: bool, first: int = 0) -> list[CtcHypothesis]:
         """The best texts that a search has found, whose frame 0 is frame `first`."""
@@ -290,7 +294,7 @@ class _AskingSearch(NativeSearch):
 
     def __init__(self, rules: NativeRules, model: TokenModel) -> None:
         super().__init__(rules)
-        self._rows = TokenRows(model)
+        self._rows = TokenRows(model, 2 * rules.beam)
 
     def push(self, log_probs: np.ndarray) -> int:
         done = 0

@@ -12,7 +12,6 @@ from torch.nn.functional import log_softmax
 from grukit.core.errors import ParameterError, must_be
 from grukit.data.alphabet import BLANK, Alphabet
 from grukit.data.tokenizers import Tokenizer
-from grukit.decoding.writer import rows_of
 from grukit.nn.language_model import LanguageModel
 from grukit.ops.ctc.native import NativeSearch
 
@@ -41,16 +40,19 @@ class TokenModel:
     def step(self, tokens: Tensor, state: Any = None) -> tuple[np.ndarray, Any]:
         """int64 [N], tokens of the alphabet, to ln of the chances of the next, [N, V], and the
         state after them; 0 begins a text, and in the chances stands for its end."""
-        logits, state = self._network.step(self._numbers[tokens], state)
+        logits, state = self._network.read(self._numbers[tokens][:, None], state)
         return log_softmax(logits[:, self._numbers].double(), -1).float().numpy(), state
 
 
 class TokenRows:
-    """What a native search asks of a model: a state in each row of its beam."""
+    """What a native search asks of a model: a state for each row.
 
-    def __init__(self, model: TokenModel) -> None:
-        self._model = model
-        self._states: dict[int, Any] = {}
+    rows: how many there are.
+    """
+
+    def __init__(self, model: TokenModel, rows: int) -> None:
+        self._model, self._rows = model, rows
+        self._states: tuple[Tensor, ...] = ()
 
     def answer(self, search: NativeSearch) -> None:
         """Give the search all that it wants."""
@@ -60,10 +62,14 @@ class TokenRows:
         if before[0] < 0:
             chances, state = self._model.step(torch.zeros(1, dtype=torch.int64))
         else:
-            state = _joined([self._states[at] for at in before.tolist()])
-            chances, state = self._model.step(torch.from_numpy(token.astype(np.int64)), state)
-        for at, own in enumerate(row.tolist()):
-            self._states[own] = rows_of(state, [at])
+            state = _as_state([one[:, before] for one in self._states])
+            chances, state = self._model.step(torch.from_numpy(token).long(), state)
+        parts = (state,) if isinstance(state, Tensor) else state
+        if not self._states:
+            shapes = [(len(one), self._rows, one.shape[2]) for one in parts]
+            self._states = tuple(map(torch.zeros, shapes))
+        for kept, one in zip(self._states, parts, strict=True):
+            kept[:, row] = one
         search.give(chances)
 
 
@@ -85,8 +91,6 @@ class TokenChances:
         return self._known[tokens][0]
 
 
-def _joined(states: list[Any]) -> Any:
-    """Rows of states as one, [L, N, H] or a pair of them."""
-    if isinstance(states[0], Tensor):
-        return torch.cat(states, dim=1)
-    return tuple(torch.cat(parts, dim=1) for parts in zip(*states, strict=True))
+def _as_state(parts: list[Tensor]) -> Any:
+    """[L, N, H], or a pair of them where the cell has two."""
+    return parts[0] if len(parts) == 1 else tuple(parts)
