@@ -9,6 +9,7 @@ import soundfile
 from grukit import FitConfig, SpeechRecognizer
 from grukit.core.errors import DataError, ModelFolderError, ParameterError
 from grukit.data.augmentation import Augmentation
+from grukit.decoding.ctc import CtcSearch
 from grukit.tasks.base import load_model
 
 RATE = 4000
@@ -129,6 +130,28 @@ def test_a_saved_model_says_the_same(live, songs, tmp_path):
     (tmp_path / "model" / "alphabet.json").write_text("{}")
     with pytest.raises(ModelFolderError, match="damaged"):
         SpeechRecognizer.load(tmp_path / "model")
+
+
+def test_a_language_model_is_kept_and_says_what_is_likely(songs, whole, tmp_path):
+    quick = {**SETTINGS, "training": FitConfig(epochs=1)}
+    model = SpeechRecognizer(**quick).fit(songs[:40], None, language="transcripts")
+    assert model.language_.vocabulary == set(TONES)
+    model.save(tmp_path / "model")
+    again = SpeechRecognizer.load(tmp_path / "model")
+    assert again.language_.chance(("la",), "so") == pytest.approx(
+        model.language_.chance(("la",), "so")
+    )
+    assert not again.decoder().is_greedy
+    assert whole.decoder().is_greedy
+    # Of words that are as likely to the ear, the model of words decides.
+    la, so = (whole.alphabet_.encode(word)[0] for word in ("la", "so"))
+    chances = np.full((1, 1, 4), 0.02)
+    chances[0, 0, [la, so]] = 0.48
+    for text, wanted in (("la so la la", la), ("so la so so", so)):
+        decoder = whole.decoder(language=[text] * 20)
+        assert decoder.decode(np.log(chances))[0][0].tokens == (wanted,)
+    decoder = whole.decoder(CtcSearch(beam=4, hot_words={"so": 2.0}))
+    assert decoder.decode(np.log(chances))[0][0].tokens == (so,)
 
 
 def test_ready_made_features_take_the_place_of_sound(songs, tmp_path):

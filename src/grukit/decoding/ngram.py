@@ -134,10 +134,23 @@ class NgramModel:
     @classmethod
     def from_arpa(cls, path: str | Path) -> NgramModel:
         """One from a file in the ARPA format; DataError for one that is not, with the line."""
-        return cls(_Arpa(path).grams())
+        try:
+            with open(path, encoding="utf-8") as file:
+                return cls(_Arpa(str(path)).grams(file))
+        except UnicodeDecodeError as error:
+            raise DataError(must_be(str(path), "text in UTF-8", str(error))) from error
+
+    @classmethod
+    def from_text(cls, content: str) -> NgramModel:
+        """The inverse of `to_text`; DataError for what is none."""
+        return cls(_Arpa("the model of words").grams(content.splitlines()))
 
     def to_arpa(self, path: str | Path) -> None:
         """Write it in the ARPA format, for any other program."""
+        write_atomically(path, self.to_text())
+
+    def to_text(self) -> str:
+        """The content of an ARPA file."""
         lines = ["", "\\data\\"]
         lines += [f"ngram {length}={len(own)}" for length, own in enumerate(self.grams, 1)]
         for length, own in enumerate(self.grams, 1):
@@ -145,7 +158,7 @@ class NgramModel:
             for gram, (chance, backoff) in own.items():
                 line = f"{chance / _LN_10:.9g}\t{' '.join(gram)}"
                 lines.append(f"{line}\t{backoff / _LN_10:.9g}" if length < self.order else line)
-        write_atomically(path, "\n".join([*lines, "", "\\end\\", ""]))
+        return "\n".join([*lines, "", "\\end\\", ""])
 
     def words(self, spared: Iterable[str] = ()) -> Words:
         """The model as a search asks it.
@@ -206,17 +219,13 @@ def _longest(gram: Gram, state: dict[Gram, int]) -> int:
 
 
 class _Arpa:
-    """An ARPA file, line by line."""
+    """An ARPA file, line by line. name: what messages call it."""
 
-    def __init__(self, path: str | Path) -> None:
-        self._path, self._at = path, 0
+    def __init__(self, name: str) -> None:
+        self._name, self._at = name, 0
 
-    def grams(self) -> list[dict[Gram, tuple[float, float]]]:
-        try:
-            with open(self._path, encoding="utf-8") as file:
-                return self._read(self._lines(file))
-        except UnicodeDecodeError as error:
-            raise DataError(must_be(str(self._path), "text in UTF-8", str(error))) from error
+    def grams(self, lines: Iterable[str]) -> list[dict[Gram, tuple[float, float]]]:
+        return self._read(self._lines(lines))
 
     def _lines(self, file: Iterable[str]) -> Iterator[str]:
         """The lines that are not empty; the last must be the end of the model."""
@@ -275,7 +284,7 @@ class _Arpa:
         return gram, (values[0] * _LN_10, values[1] * _LN_10)
 
     def _problem(self, wanted: str, got: str) -> DataError:
-        return DataError(must_be(f"{self._path}, line {self._at},", wanted, got))
+        return DataError(must_be(f"{self._name}, line {self._at},", wanted, got))
 
 
 def as_ngram_model(model: NgramModel | str | Path) -> NgramModel:

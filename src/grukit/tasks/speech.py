@@ -21,6 +21,9 @@ from grukit.data.alphabet import Alphabet
 from grukit.data.augmentation import Augmentation
 from grukit.data.normalization import Normalization
 from grukit.data.recordings import Recording, recordings
+from grukit.decoding.ctc import GREEDY, CtcDecoder, CtcSearch
+from grukit.decoding.endpoint import Endpoint
+from grukit.decoding.ngram import NgramModel
 from grukit.evaluation.speech_metrics import speech_evaluation
 from grukit.nn.speech_network import SpeechNetwork
 from grukit.results.speech_evaluation import SpeechEvaluation
@@ -29,6 +32,7 @@ from grukit.tasks.base import Estimator, settings_of
 from grukit.tasks.speech_card import speech_card
 from grukit.tasks.speech_data import Learned, features_of, fingerprint, prepare
 from grukit.tasks.speech_decode import Decoding
+from grukit.tasks.speech_language import tokens_of, words_of
 from grukit.tasks.speech_loss import speech_loss
 from grukit.tasks.speech_reader import SpeechReader, raw_frames
 from grukit.tasks.speech_settings import RULES, TRAINING, frames_ahead
@@ -41,6 +45,8 @@ if TYPE_CHECKING:
 # So many recordings that were not learned are transcribed after training, for the card.
 _MOST_JUDGED = 1000
 _AUGMENTATION = Augmentation()
+_ENDPOINT = Endpoint()
+_ARPA = "language.arpa"
 
 
 class SpeechRecognizer(Estimator):
@@ -69,6 +75,7 @@ class SpeechRecognizer(Estimator):
     alphabet_: Alphabet
     reader_: SpeechReader
     learned_: Learned
+    language_: NgramModel | None
 
     def __init__(
         self,
@@ -116,6 +123,7 @@ class SpeechRecognizer(Estimator):
         data: Any,
         validation: Any = 0.1,
         *,
+        language: Any = None,
         checkpoint: str | Path | None = None,
         resume: bool = False,
     ) -> Self:
@@ -125,6 +133,10 @@ class SpeechRecognizer(Estimator):
             text), or a folder.
         validation: what training stops by and never learns: a share, drawn by chance; other
             recordings, given as `data`; None for none.
+        language: what knows which words are likely, and helps wherever nothing else is asked for:
+            a `grukit.decoding.ngram.NgramModel`, the path of an ARPA file (.arpa), texts to learn
+            one from, as a list or the path of a file of lines, or "transcripts" for those of
+            `data`.
         checkpoint, resume: see `grukit.training.fit.fit`.
 
         Raises DataError for recordings or transcripts that cannot be used, ParameterError for
@@ -133,6 +145,7 @@ class SpeechRecognizer(Estimator):
         """
         check(vars(self), RULES)
         prepared = prepare(self, data, validation)
+        words = words_of(language, prepared.learned)
         alphabet, reader, learned, judged, sizes = prepared
         network = self._new_network(reader.size, len(alphabet))
         learnt = Learned.of(learned, sizes, reader.hop)
@@ -157,15 +170,30 @@ class SpeechRecognizer(Estimator):
                 },
             )
         except Interrupted:
-            self._become(network, alphabet, reader, learnt, ())
+            self._become(network, alphabet, reader, words, learnt, ())
             raise
-        self._become(network, alphabet, reader, learnt, result.history)
+        self._become(network, alphabet, reader, words, learnt, result.history)
         if judged:
             self.validation_ = self._evaluated(judged[:_MOST_JUDGED])
             self._card = speech_card(self)
         return self
 
-    def transcribe(self, source: Any) -> Transcript:
+    def decoder(self, search: CtcSearch | None = None, language: Any = None) -> CtcDecoder:
+        """What finds words in what the network says, for `transcribe` and the others.
+
+        search: its rules; by default the likeliest token of each step is taken, or a beam searched
+            where a language model helps.
+        language: as for `fit`, by default that of `fit`; or a `TextGenerator` that learned texts
+            by the same characters, or the folder of one.
+        """
+        self._check_fitted()
+        tokens = tokens_of(language, self.alphabet_)
+        words = words_of(language) if tokens is None and language is not None else self.language_
+        if search is None:
+            search = GREEDY if words is None and tokens is None else CtcSearch()
+        return CtcDecoder(self.alphabet_, search, words, tokens)
+
+    def transcribe(self, source: Any, decoder: CtcDecoder | None = None) -> Transcript:
         """What is said in a recording: a path, a Recording, or (samples, rate).
 
         However long a file of sound is, only a part of it is in memory. One longer than half a
@@ -173,31 +201,38 @@ class SpeechRecognizer(Estimator):
         """
         self._check_fitted()
         if self.look_ahead is not None:
-            stream, found = self.stream(self.rate), []
+            stream, found = self.stream(self.rate, decoder=decoder), []
             for part in self.reader_.parts(source):
                 found += stream.push(part)
             found += stream.finish()
             return Transcript(tuple(found), stream.heard)
-        decoding, found, frames = self._decoding(), [], 0
+        decoding, found, frames = self._decoding(decoder), [], 0
         for piece in self.reader_.pieces(source, self.stride):
             frames += len(piece)
             found += decoding.push(self._chances(piece))
         found += decoding.finish()
         return Transcript(tuple(found), frames * self.reader_.hop)
 
-    def predict(self, sources: Sequence[Any]) -> list[str]:
+    def predict(self, sources: Sequence[Any], decoder: CtcDecoder | None = None) -> list[str]:
         """The text of each of several recordings."""
-        return [self.transcribe(source).text for source in sources]
+        decoder = decoder or self.decoder()
+        return [self.transcribe(source, decoder).text for source in sources]
 
     def stream(
-        self, rate: int | None = None, channels: int = 1, encoding: str = "s16le"
+        self,
+        rate: int | None = None,
+        channels: int = 1,
+        encoding: str = "s16le",
+        decoder: CtcDecoder | None = None,
+        endpoint: Endpoint = _ENDPOINT,
     ) -> SpeechStream:
         """A stream of speech; ParameterError for a recognizer without `look_ahead`.
 
         rate, channels, encoding: of the sound that comes; by default the rate is the recognizer's.
+        endpoint: when a segment ends.
         """
         self._check_fitted()
-        return SpeechStream(self, self._decoding(), rate, channels, encoding)
+        return SpeechStream(self, self._decoding(decoder, endpoint), rate, channels, encoding)
 
     def plot(self, source: Any, transcript: Transcript | None = None) -> SpectrogramDisplay:
         """A picture of the features of a recording, and above them what is said in it.
@@ -211,13 +246,13 @@ class SpeechRecognizer(Estimator):
         frames = raw_frames(source, self.reader_.features, self.reader_.size)
         return SpectrogramDisplay(frames, self.reader_.hop, said.words)
 
-    def evaluate(self, data: Any) -> SpeechEvaluation:
+    def evaluate(self, data: Any, decoder: CtcDecoder | None = None) -> SpeechEvaluation:
         """The errors in words and characters, beside baselines; data as for `fit`.
 
         Raises DataError for recordings that cannot be read.
         """
         self._check_fitted()
-        return self._evaluated(recordings(data, self.audio, self.text))
+        return self._evaluated(recordings(data, self.audio, self.text), decoder)
 
     def log_chances(self, source: Any) -> np.ndarray:
         """The ln of the chances of all tokens at every step of a recording, float32 [T', V].
@@ -238,13 +273,16 @@ class SpeechRecognizer(Estimator):
             logits, _ = self.network_(torch.from_numpy(frames)[None], torch.tensor([len(frames)]))
             return log_softmax(logits[0], -1).numpy()
 
-    def _decoding(self) -> Decoding:
-        return Decoding(self.alphabet_, self.step_)
+    def _decoding(self, decoder: CtcDecoder | None, endpoint: Endpoint = _ENDPOINT) -> Decoding:
+        return Decoding(decoder or self.decoder(), endpoint, self.step_)
 
-    def _evaluated(self, every: Sequence[Recording]) -> SpeechEvaluation:
-        started, texts, seconds = time.perf_counter(), [], 0.0
+    def _evaluated(
+        self, every: Sequence[Recording], decoder: CtcDecoder | None = None
+    ) -> SpeechEvaluation:
+        decoder, texts, seconds = decoder or self.decoder(), [], 0.0
+        started = time.perf_counter()
         for one in every:
-            answer = self.transcribe(one)
+            answer = self.transcribe(one, decoder)
             texts.append(answer.text)
             seconds += answer.duration
         took = time.perf_counter() - started
@@ -272,6 +310,8 @@ class SpeechRecognizer(Estimator):
             tensors[name] = torch.from_numpy(getattr(self.reader_.normalization, name))
         weights = safetensors.torch.save({k: v.contiguous() for k, v in tensors.items()})
         texts = {"README.md": self._card, "alphabet.json": self.alphabet_.to_json()}
+        if self.language_ is not None:
+            texts[_ARPA] = self.language_.to_text()
         write_model_folder(path, config, weights, texts)
 
     @classmethod
@@ -295,7 +335,8 @@ class SpeechRecognizer(Estimator):
         reader = SpeechReader(features, size, hop, normalization, live, cepstra)
         network = self._new_network(size, len(alphabet))
         network.load_state_dict({k.removeprefix("network."): v for k, v in tensors.items()})
-        self._become(network, alphabet, reader, Learned(**config["learned"]), ())
+        words = NgramModel.from_text(texts[_ARPA]) if _ARPA in texts else None
+        self._become(network, alphabet, reader, words, Learned(**config["learned"]), ())
         self._card = texts["README.md"]
         return self
 
@@ -304,11 +345,13 @@ class SpeechRecognizer(Estimator):
         network: SpeechNetwork,
         alphabet: Alphabet,
         reader: SpeechReader,
+        words: NgramModel | None,
         learned: Learned,
         history: tuple[EpochRecord, ...],
     ) -> None:
         self.network_, self.alphabet_, self.reader_ = network.cpu().eval(), alphabet, reader
-        self.learned_, self.history_, self.validation_ = learned, history, None
+        self.language_, self.learned_ = words, learned
+        self.history_, self.validation_ = history, None
         self._card = speech_card(self)
 
     def _new_network(self, features: int, outputs: int) -> SpeechNetwork:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from grukit.data.alphabet import BLANK, Alphabet
-from grukit.decoding.segments import TimedToken, segment_of
+from grukit.decoding.ctc import CtcDecoder, CtcSegment
+from grukit.decoding.endpoint import Endpoint
+from grukit.decoding.segments import segment_of
 from grukit.results.transcript import Segment
 
 
@@ -15,26 +16,22 @@ class Decoding:
     seconds: from step to step.
     """
 
-    def __init__(self, alphabet: Alphabet, seconds: float) -> None:
-        self._alphabet, self._seconds = alphabet, seconds
-        self._tokens: list[TimedToken] = []
-        self._last, self._step = BLANK, 0
+    def __init__(self, decoder: CtcDecoder, endpoint: Endpoint, seconds: float) -> None:
+        self._alphabet, self._seconds = decoder.alphabet, seconds
+        self._stream = decoder.stream(endpoint, seconds)
 
     def push(self, chances: np.ndarray) -> list[Segment]:
         """ln of the chances of the next steps, [t, V], to the segments that end with them."""
-        for row in chances:
-            token = int(row.argmax())
-            if token not in (BLANK, self._last):
-                self._tokens.append(TimedToken(token, self._step, float(np.exp(row[token]))))
-            self._last = token
-            self._step += 1
-        return []
+        return self._final(self._stream.push(chances))
 
     def partial(self) -> Segment | None:
         """What has been said since the last segment."""
-        return segment_of(self._tokens, self._alphabet, self._seconds, is_final=False)
+        return segment_of(self._stream.best(), self._alphabet, self._seconds, is_final=False)
 
     def finish(self) -> list[Segment]:
         """The last segments."""
-        found = segment_of(self._tokens, self._alphabet, self._seconds)
-        return [] if found is None else [found]
+        return self._final(self._stream.finish())
+
+    def _final(self, found: list[CtcSegment]) -> list[Segment]:
+        segments = (segment_of(own.hypotheses[0], self._alphabet, self._seconds) for own in found)
+        return [own for own in segments if own is not None]
