@@ -233,16 +233,17 @@ class CtcDecoder:
 
     def texts(self, search: Any, count: int, final: bool, first: int = 0) -> list[CtcHypothesis]:
         """The best texts that a search has found, whose frame 0 is frame `first`."""
-        found: list[Found] = search.best(max(count, self.search.beam), final)
+        found: list[Found] = search.best(self.search.beam, final)
+        sure = confidences(found, self._rules.letters, count)
         return [
             CtcHypothesis(
                 one.tokens,
                 tuple(first + frame for frame in one.frames),
-                confidences(found, rank),
+                own,
                 one.log_chance,
                 one.score,
             )
-            for rank, one in enumerate(found[:count])
+            for one, own in zip(found, sure, strict=False)
         ]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from statistics import fmean
+
 from grukit.data.alphabet import Alphabet
 from grukit.decoding.ctc import CtcHypothesis
 from grukit.results.transcript import Segment, TimedCharacter, TimedWord
@@ -15,7 +17,7 @@ def segment_of(
     seconds: from frame to frame of the search.
 
     A token lasts for its frame; a word lasts from its first token to its last, and is as sure as
-    the least sure of them.
+    they are in the mean (see `grukit.decoding.confidence`).
 
     >>> found = CtcHypothesis((2, 1), (4, 9), (0.9, 0.8), -0.4, -0.4)
     >>> segment_of(found, Alphabet("word", ["", "left", "turn"]), 0.04).words[1]
@@ -34,7 +36,7 @@ def segment_of(
         parts[-1].append(token)
         between = False
     words = tuple(
-        TimedWord(text, own[0][1] * seconds, (own[-1][1] + 1) * seconds, min(c for *_, c in own))
+        TimedWord(text, own[0][1] * seconds, (own[-1][1] + 1) * seconds, fmean(c for *_, c in own))
         for own in parts
         if (text := alphabet.decode(token for token, *_ in own))
     )
