@@ -248,12 +248,15 @@ class CtcDecoder:
 
 
 class CtcStream:
-    """One recording whose frames come bit by bit; what is found does not depend on the bits."""
+    """One recording whose frames come bit by bit; what is found does not depend on the bits.
+
+    frames: how many have come. first: where the segment that is not yet whole begins.
+    """
 
     def __init__(self, decoder: CtcDecoder, endpoint: Endpoint | None, seconds: float) -> None:
         self._decoder, self._search = decoder, decoder.open()
         self._endpoint = None if endpoint is None else endpoint.open(seconds)
-        self._first = self.frames = 0
+        self.first = self.frames = 0
 
     def push(self, log_probs: Any) -> list[CtcSegment]:
         """The segments that end within these frames, [t, V], in which anything was said."""
@@ -276,17 +279,17 @@ class CtcStream:
 
     def best(self) -> CtcHypothesis:
         """The likeliest text since the last segment, so far."""
-        return self._decoder.texts(self._search, 1, final=False, first=self._first)[0]
+        return self._decoder.texts(self._search, 1, final=False, first=self.first)[0]
 
     def finish(self, count: int = 1) -> list[CtcSegment]:
         """The segment that ends here, if anything was said; what comes begins another one.
 
         count: how many texts of it at most.
         """
-        found = self._decoder.texts(self._search, count, final=True, first=self._first)
-        segment = CtcSegment(self._first, self.frames, found)
+        found = self._decoder.texts(self._search, count, final=True, first=self.first)
+        segment = CtcSegment(self.first, self.frames, found)
         self._search.reset()
-        self._first = self.frames
+        self.first = self.frames
         return [segment] if found[0].tokens else []
 
 

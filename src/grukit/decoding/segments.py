@@ -4,20 +4,30 @@ from __future__ import annotations
 
 from statistics import fmean
 
+import numpy as np
+
 from grukit.data.alphabet import Alphabet
 from grukit.decoding.ctc import CtcHypothesis
+from grukit.decoding.word_times import spoken_spans
 from grukit.results.transcript import Segment, TimedCharacter, TimedWord
 
 
 def segment_of(
-    found: CtcHypothesis, alphabet: Alphabet, seconds: float, is_final: bool = True
+    found: CtcHypothesis,
+    alphabet: Alphabet,
+    seconds: float,
+    loudness: np.ndarray | None = None,
+    first: int = 0,
+    is_final: bool = True,
 ) -> Segment | None:
     """The segment of a text; None if it says nothing.
 
     seconds: from frame to frame of the search.
+    loudness: of each frame from frame `first` on, on a logarithmic scale, if it is known.
 
-    A token lasts for its frame; a word lasts from its first token to its last, and is as sure as
-    they are in the mean (see `grukit.decoding.confidence`).
+    A token lasts for its frame. A word lasts as `grukit.decoding.word_times` has it; where it is
+    not known how loud it was, from its first token to its last. It is as sure as its tokens are in
+    the mean (see `grukit.decoding.confidence`).
 
     >>> found = CtcHypothesis((2, 1), (4, 9), (0.9, 0.8), -0.4, -0.4)
     >>> segment_of(found, Alphabet("word", ["", "left", "turn"]), 0.04).words[1]
@@ -35,9 +45,13 @@ def segment_of(
             parts.append([])
         parts[-1].append(token)
         between = False
+    spans = [(own[0][1], own[-1][1] + 1) for own in parts]
+    if loudness is not None:
+        inside = [(start - first, end - 1 - first) for start, end in spans]
+        spans = [(a + first, b + first) for a, b in spoken_spans(inside, loudness, seconds)]
     words = tuple(
-        TimedWord(text, own[0][1] * seconds, (own[-1][1] + 1) * seconds, fmean(c for *_, c in own))
-        for own in parts
+        TimedWord(text, start * seconds, end * seconds, fmean(sure for *_, sure in own))
+        for own, (start, end) in zip(parts, spans, strict=True)
         if (text := alphabet.decode(token for token, *_ in own))
     )
     if not words:

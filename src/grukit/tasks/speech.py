@@ -31,7 +31,7 @@ from grukit.results.transcript import Transcript
 from grukit.tasks.base import Estimator, settings_of
 from grukit.tasks.speech_card import speech_card
 from grukit.tasks.speech_data import Learned, features_of, fingerprint, prepare
-from grukit.tasks.speech_decode import Decoding
+from grukit.tasks.speech_decode import Decoding, by_step
 from grukit.tasks.speech_language import tokens_of, words_of
 from grukit.tasks.speech_loss import speech_loss
 from grukit.tasks.speech_reader import SpeechReader, raw_frames
@@ -209,7 +209,8 @@ class SpeechRecognizer(Estimator):
         decoding, found, frames = self._decoding(decoder), [], 0
         for piece in self.reader_.pieces(source, self.stride):
             frames += len(piece)
-            found += decoding.push(self._chances(piece))
+            chances = self._chances(self.reader_.normalized(piece))
+            found += decoding.push(chances, by_step(self.reader_.loudness(piece), self.stride))
         found += decoding.finish()
         return Transcript(tuple(found), frames * self.reader_.hop)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from grukit.decoding.ctc import CtcDecoder, CtcSegment
+from grukit.decoding.ctc import CtcDecoder, CtcHypothesis, CtcSegment
 from grukit.decoding.endpoint import Endpoint
 from grukit.decoding.segments import segment_of
 from grukit.results.transcript import Segment
@@ -19,19 +19,43 @@ class Decoding:
     def __init__(self, decoder: CtcDecoder, endpoint: Endpoint, seconds: float) -> None:
         self._alphabet, self._seconds = decoder.alphabet, seconds
         self._stream = decoder.stream(endpoint, seconds)
+        self._loudness = np.zeros(0, np.float32)
+        self._first = 0
 
-    def push(self, chances: np.ndarray) -> list[Segment]:
-        """ln of the chances of the next steps, [t, V], to the segments that end with them."""
+    def push(self, chances: np.ndarray, loudness: np.ndarray) -> list[Segment]:
+        """ln of the chances of the next steps, [t, V], and how loud they are, [t], to the segments
+        that end with them."""
+        self._loudness = np.concatenate([self._loudness, loudness])
         return self._final(self._stream.push(chances))
 
     def partial(self) -> Segment | None:
         """What has been said since the last segment."""
-        return segment_of(self._stream.best(), self._alphabet, self._seconds, is_final=False)
+        return self._segment(self._stream.best(), self._first + len(self._loudness), False)
 
     def finish(self) -> list[Segment]:
         """The last segments."""
         return self._final(self._stream.finish())
 
     def _final(self, found: list[CtcSegment]) -> list[Segment]:
-        segments = (segment_of(own.hypotheses[0], self._alphabet, self._seconds) for own in found)
+        segments = []
+        for own in found:
+            self._forget(own.start)
+            segments.append(self._segment(own.hypotheses[0], own.end, True))
+        self._forget(self._stream.first)
         return [own for own in segments if own is not None]
+
+    def _segment(self, found: CtcHypothesis, end: int, is_final: bool) -> Segment | None:
+        loudness = self._loudness[: end - self._first]
+        return segment_of(found, self._alphabet, self._seconds, loudness, self._first, is_final)
+
+    def _forget(self, first: int) -> None:
+        """What is before this step is of segments that have ended."""
+        self._loudness = self._loudness[first - self._first :]
+        self._first = first
+
+
+def by_step(loudness: np.ndarray, stride: int) -> np.ndarray:
+    """The mean loudness of the `stride` frames of each step, the last of which may be fewer."""
+    missing = -len(loudness) % stride
+    whole = np.pad(loudness, (0, missing), "edge") if missing else loudness
+    return whole.reshape(-1, stride).mean(axis=1)

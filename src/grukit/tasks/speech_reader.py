@@ -71,8 +71,12 @@ class SpeechReader:
         else:
             yield read_audio(path, self.features.rate)
 
+    def loudness(self, frames: np.ndarray) -> np.ndarray:
+        """How loud frames are that were not normalized, on a logarithmic scale, [T]."""
+        return frames[:, 0] if self.cepstra else frames.mean(axis=1)
+
     def pieces(self, source: Any, multiple: int) -> Iterator[np.ndarray]:
-        """The frames in pieces that are each normalized as a whole, and joined are all of them.
+        """The frames, not normalized, in pieces that end where it is quiet.
 
         multiple: of how many frames each piece but the last is.
         """
@@ -86,16 +90,14 @@ class SpeechReader:
             held = np.concatenate([held, block])
             while len(held) > most:
                 end = self._quietest(held[:most]) // multiple * multiple
-                yield self.normalized(held[:end])
+                yield held[:end]
                 held = held[end:]
-        yield self.normalized(held)
+        yield held
 
     def _quietest(self, frames: np.ndarray) -> int:
         """A frame in the second half where the least is heard."""
-        is_mel = self.features is not None and self.features.kind == "log-mel"
-        loudness = frames.mean(1) if is_mel else frames[:, 0]
         width = max(1, round(_QUIET_SECONDS / self.hop))
-        smooth = np.convolve(loudness, np.ones(width), "valid")
+        smooth = np.convolve(self.loudness(frames), np.ones(width), "valid")
         half = len(frames) // 2
         return half + int(smooth[half - width // 2 :].argmin())
 

@@ -11,7 +11,7 @@ from torch.nn.functional import log_softmax
 from grukit.core.errors import DataError, ParameterError, must_be
 from grukit.data.audio import AudioStream
 from grukit.results.transcript import Segment
-from grukit.tasks.speech_decode import Decoding
+from grukit.tasks.speech_decode import Decoding, by_step
 
 if TYPE_CHECKING:
     from grukit.tasks.speech import SpeechRecognizer
@@ -44,16 +44,18 @@ class SpeechStream:
             inner = reader.features.rate
             self._sound = AudioStream(rate or inner, inner, channels, encoding)
             self._frames = reader.features.stream()
-        self._size, self._hop = reader.size, reader.hop
+        self._reader, self._stride = reader, model.stride
         self._normalized = reader.normalization.stream()
         self._network = model.network_.stream()
         self._decoding = decoding
         self._count = 0
+        # Of the frames whose steps are still to come.
+        self._loudness = np.zeros(0, np.float32)
 
     @property
     def heard(self) -> float:
         """The seconds of speech that have come, as far as they are whole frames."""
-        return self._count * self._hop
+        return self._count * self._reader.hop
 
     @property
     def partial(self) -> Segment | None:
@@ -77,13 +79,17 @@ class SpeechStream:
         return [*found, *self._decoded(self._network.finish()), *self._decoding.finish()]
 
     def _push(self, frames: np.ndarray) -> list[Segment]:
-        if frames.ndim != 2 or frames.shape[1] != self._size:
-            raise DataError(must_be("frames", f"of shape [t, {self._size}]", frames.shape))
+        if frames.ndim != 2 or frames.shape[1] != self._reader.size:
+            raise DataError(must_be("frames", f"of shape [t, {self._reader.size}]", frames.shape))
         if not np.isfinite(frames).all():
             raise DataError(must_be("frames", "finite", "NaN or infinity"))
         self._count += len(frames)
+        self._loudness = np.concatenate([self._loudness, self._reader.loudness(frames)])
         normalized = torch.from_numpy(self._normalized.push(frames))
         return self._decoded(self._network.push(normalized))
 
     def _decoded(self, logits: torch.Tensor) -> list[Segment]:
-        return self._decoding.push(log_softmax(logits, -1).numpy())
+        known = len(logits) * self._stride
+        loudness, self._loudness = self._loudness[:known], self._loudness[known:]
+        chances = log_softmax(logits, -1).numpy()
+        return self._decoding.push(chances, by_step(loudness, self._stride))
