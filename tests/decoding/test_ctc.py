@@ -57,10 +57,10 @@ def text(alphabet, decoder, x):
     return alphabet.decode(decoder.decode(x)[0][0].tokens)
 
 
-def token_model(alphabet=CHARACTERS):
+def token_model(alphabet=CHARACTERS, cell="gru"):
     tokenizer = learn_tokenizer("char", ["abc "], specials=("<end>",))
     torch.manual_seed(1)
-    network = LanguageModel(len(tokenizer), 8, 12)
+    network = LanguageModel(len(tokenizer), 8, 12, num_layers=2, cell=cell)
     with torch.no_grad():
         for weight in network.parameters():
             weight.mul_(2)
@@ -165,9 +165,10 @@ def test_a_hot_word_need_not_be_in_the_vocabulary():
 
 
 @both
-def test_a_model_of_tokens_is_asked_for_every_beginning(core):
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+def test_a_model_of_tokens_is_asked_for_every_beginning(core, cell):
     """The chances of the words that were found are those of the network, read from the start."""
-    model = token_model()
+    model = token_model(cell=cell)
     decoder = CtcDecoder(CHARACTERS, CtcSearch(beam=8, token_weight=0.7), tokens=model)
     x = posteriors(5, 1, 12, 5)
     for found in decoder.decode(x, count=8)[0]:

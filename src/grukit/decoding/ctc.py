@@ -83,7 +83,7 @@ class CtcSearch:
     word_bonus: float = 0.5
     unknown_cost: float = 5.0
     closed: bool = False
-    token_weight: float = 0.5
+    token_weight: float = 0.3
     hot_words: Mapping[str, float] = field(default_factory=dict)
     least_chance: float = 1e-6
     window: float = 25.0

@@ -47,7 +47,7 @@ class TokenModel:
 class TokenRows:
     """What a native search asks of a model: a state for each row.
 
-    rows: how many there are.
+    rows: how many there are, twice the beam.
     """
 
     def __init__(self, model: TokenModel, rows: int) -> None:
@@ -57,11 +57,14 @@ class TokenRows:
     def answer(self, search: NativeSearch) -> None:
         """Give the search all that it wants."""
         before, token, row = search.wanted()
-        if not len(row):
+        count = len(row)
+        if not count:
             return
         if before[0] < 0:
             chances, state = self._model.step(torch.zeros(1, dtype=torch.int64))
         else:
+            # Always as many, since the core keeps what it has found out about a batch of one size.
+            before, token = (np.resize(own, self._rows // 2) for own in (before, token))
             state = _as_state([one[:, before] for one in self._states])
             chances, state = self._model.step(torch.from_numpy(token).long(), state)
         parts = (state,) if isinstance(state, Tensor) else state
@@ -69,8 +72,8 @@ class TokenRows:
             shapes = [(len(one), self._rows, one.shape[2]) for one in parts]
             self._states = tuple(map(torch.zeros, shapes))
         for kept, one in zip(self._states, parts, strict=True):
-            kept[:, row] = one
-        search.give(chances)
+            kept[:, row] = one[:, :count]
+        search.give(chances[:count])
 
 
 class TokenChances:

@@ -44,6 +44,9 @@ class NativeSearch:
     def __init__(self, rules: NativeRules) -> None:
         self._search = clib.CtcSearch(rules.rules)
         self._vocabulary, self._beam = rules.vocabulary, rules.beam
+        self._count = np.zeros(1, np.int64)
+        self._wanted = [np.empty(self._beam, np.int32) for _ in Wanted._fields]
+        self._places = [values.ctypes.data for values in (self._count, *self._wanted)]
 
     @property
     def handle(self) -> int:
@@ -59,15 +62,14 @@ class NativeSearch:
 
     def wanted(self) -> Wanted:
         """What a model of tokens must tell before the search can go on."""
-        count = np.zeros(1, np.int64)
-        buffers = [np.empty(self._beam, np.int32) for _ in Wanted._fields]
-        self._search.wanted(*(values.ctypes.data for values in (count, *buffers)))
-        return Wanted(*(values[: count[0]] for values in buffers))
+        self._search.wanted(*self._places)
+        return Wanted(*(values[: self._count[0]].copy() for values in self._wanted))
 
     def give(self, chances: np.ndarray) -> None:
         """ln of the chances of every next token, [N, V], for what is wanted."""
         values = np.ascontiguousarray(chances, np.float32)
-        if values.shape != (wanted := (len(self.wanted().row), self._vocabulary)):
+        self._search.wanted(*self._places)
+        if values.shape != (wanted := (int(self._count[0]), self._vocabulary)):
             raise ParameterError(must_be("chances", f"of shape {wanted}", values.shape))
         self._search.give(_address(values))
 
