@@ -53,6 +53,7 @@ def test_the_options_of_training_arrive(grukit, speech, tmp_path, monkeypatch):
     assert (seen["mode"], seen["tokens"], seen["vocabulary"]) == ("text", "bpe", 99)
     assert str(seen["validation"]) == "held.csv"
     assert seen["augmentation"] is not None
+    assert seen["language"] is None
     more = ("--validation", 0.25, "--no-augment", "--look-ahead", 0.3, "--average", 0.5)
     assert grukit("train", "words", speech, "-o", tmp_path / "m", *more).code == 130
     assert (seen["mode"], seen["validation"], seen["augmentation"]) == ("words", 0.25, None)
@@ -166,7 +167,10 @@ def test_a_recording_is_inspected(grukit, recognizer, wavs, texts, tmp_path):
     [
         ((), "takes DATA, --stream or --mic"),
         (("a.wav", "--rate", 8000), "--rate is for --stream and --mic: files tell theirs"),
-        (("a.wav", "--stream"), "takes --stream, --mic, --rate, --json, not DATA"),
+        (
+            ("a.wav", "--stream"),
+            "takes --stream, --mic, --rate, --beam, --language, --hot-word, --json, not DATA",
+        ),
         (("--stream", "--mic"), "give one"),
         (("--stream", "--plot", "a.png"), "not --plot"),
         (("a.wav", "--paths", 3), "not --paths"),
@@ -205,3 +209,50 @@ def test_another_task_takes_one_file_and_no_subtitles(grukit, model, tmp_path):
 
 def test_live_sound_is_not_imported_for_files():
     assert "sounddevice" not in sys.modules
+
+
+def test_what_helps_changes_what_is_written(grukit, recognizer, wavs, texts, tmp_path):
+    said = (wavs[0], *("--beam", 8))
+    (tmp_path / "lines").write_text("bh be\naech cedg\n" * 5)
+    plain = grukit("predict", recognizer, *said).out
+    assert grukit("predict", recognizer, *said, "--language", "none").out == plain
+    helped = grukit("predict", recognizer, *said, "--language", tmp_path / "lines")
+    assert helped.code == 0, helped.err
+    hot = grukit("predict", recognizer, wavs[0], "--hot-word", "hhh:50", "--hot-word", "a:1")
+    assert hot.code == 0, hot.err
+    assert "hhh" in hot.out
+    assert "hhh" not in plain
+
+
+def test_a_model_of_words_is_that_of_the_file(grukit, recognizer, wavs, tmp_path, monkeypatch):
+    from grukit.decoding.ctc import CtcSearch
+    from grukit.tasks.speech import SpeechRecognizer
+
+    asked = []
+    decoder = SpeechRecognizer.decoder
+
+    def spy(self, *given):
+        asked.append(given)
+        return decoder(self, *given)
+
+    monkeypatch.setattr(SpeechRecognizer, "decoder", spy)
+    (tmp_path / "lines").write_text("bh be\n")
+    lines = str(tmp_path / "lines")
+    grukit("predict", recognizer, wavs[0], "--language", lines, "--beam", 4)
+    grukit("evaluate", recognizer, wavs[0].parent, "--language", lines)
+    assert asked[:2] == [(CtcSearch(beam=4), lines), (None, lines)]
+
+
+@pytest.mark.parametrize(
+    ("given", "complaint"),
+    [
+        (("--hot-word", "Reykjavik"), "--hot-word must be a text and a weight, as in Reykjavik:6"),
+        (("--hot-word", "a:b"), "got 'a:b'"),
+        (("--hot-word", "bh:-1"), "weights above 0"),
+        (("--language", "no.arpa"), "--language must be a file, a folder or none, got 'no.arpa'"),
+    ],
+)
+def test_help_that_is_none_is_told(grukit, recognizer, wavs, given, complaint):
+    outcome = grukit("predict", recognizer, wavs[0], *given)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert complaint in " ".join(outcome.err.replace("│", " ").split())

@@ -9,6 +9,7 @@ import typer
 
 from grukit.cli.options import Config, Json, only, option, read_data
 from grukit.cli.output import check_output, say, show_evaluation, show_json
+from grukit.cli.speech_options import HotWords, Language, decoder_of
 
 # What each task takes besides MODEL and --config.
 _TAKEN = {
@@ -17,7 +18,7 @@ _TAKEN = {
     "generation": ("data", "json"),
     "classification": ("data", "json"),
     "translation": ("data", "translations", "json"),
-    "speech": ("data", "plot", "json"),
+    "speech": ("data", "beam", "language", "hot_word", "plot", "json"),
 }
 
 
@@ -74,6 +75,16 @@ def evaluate(
             "DATA is a table with a column of each.",
         ),
     ] = None,
+    beam: Annotated[
+        int | None,
+        option(
+            min=1,
+            metavar="COUNT",
+            help="Of a recognizer of speech: texts followed side by side, as in grukit predict.",
+        ),
+    ] = None,
+    language: Language = None,
+    hot_word: HotWords = None,
     plot: Annotated[
         Path | None,
         option(
@@ -111,6 +122,9 @@ def evaluate(
         if translations is None and not is_table(Path(data)):
             raise typer.BadParameter(f"{data} is no table: name its --translations")
         evaluation = estimator.evaluate(Path(data), translations)
+    elif estimator.task == "speech":
+        decoder = decoder_of(estimator, beam, language, hot_word)
+        evaluation = estimator.evaluate(Path(data), decoder)
     elif estimator.task == "forecast":
         evaluation = estimator.evaluate(
             read_data(data), start=start, stride=stride, adaptive=adaptive

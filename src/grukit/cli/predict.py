@@ -19,6 +19,7 @@ from grukit.cli.predict_text import (
     write,
     write_likeliest,
 )
+from grukit.cli.speech_options import HotWords, Language, decoder_of
 from grukit.cli.training import Seed
 
 # Of a writer: the rules of `grukit.decoding.sampling.Sampling`.
@@ -36,10 +37,13 @@ _TAKEN = {
     ),
     "classification": ("data", "json"),
     "translation": ("data", "beam", "glossary", "prefix", "plot", "json"),
-    "speech": ("data", "stream", "mic", "rate", "output", "plot", "json"),
+    "speech": (
+        *("data", "stream", "mic", "rate", "beam", "language", "hot_word", "output", "plot"),
+        "json",
+    ),
 }
 _TAKEN_WITH_BEAM = ("data", "prompt", "length", "samples", "beam", "json")
-_TAKEN_LIVE = ("stream", "mic", "rate", "json")
+_TAKEN_LIVE = ("stream", "mic", "rate", "beam", "language", "hot_word", "json")
 _WRITTEN = (".csv", ".parquet", ".json")
 
 
@@ -163,7 +167,8 @@ def predict(
             min=1,
             metavar="COUNT",
             help="Of a translator: candidates followed side by side, by default 5; --json tells "
-            "them. Of a writer: so too, for the likeliest texts in place of drawn ones.",
+            "them. Of a writer: so too, for the likeliest texts in place of drawn ones. Of a "
+            "recognizer of speech: so too, by default 16 where something helps it, else 1.",
         ),
     ] = None,
     glossary: Annotated[
@@ -198,6 +203,8 @@ def predict(
             help="Of live sound: its samples in a second. By default those of the training.",
         ),
     ] = None,
+    language: Language = None,
+    hot_word: HotWords = None,
     json: Json = False,
     config: Config = None,
 ) -> None:
@@ -227,13 +234,15 @@ def predict(
             if stream and mic:
                 raise typer.BadParameter("--stream reads stdin, --mic a microphone: give one")
             only(context, "speech with --stream or --mic", *_TAKEN_LIVE)
-            listen(estimator, rate, mic, json)
+            listen(estimator, decoder_of(estimator, beam, language, hot_word), rate, mic, json)
         elif not data:
             raise typer.BadParameter("a recognizer of speech takes DATA, --stream or --mic")
         elif rate is not None:
             raise typer.BadParameter("--rate is for --stream and --mic: files tell theirs")
         else:
-            transcribe(estimator, recordings_of(data, estimator.audio), output, plot, json)
+            decoder = decoder_of(estimator, beam, language, hot_word)
+            recordings = recordings_of(data, estimator.audio)
+            transcribe(estimator, decoder, recordings, output, plot, json)
         return
     check_output(output, _WRITTEN)
     if data and len(data) > 1:

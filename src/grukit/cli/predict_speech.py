@@ -16,6 +16,7 @@ from grukit.core.files import write_atomically
 from grukit.training.signals import SignalWatch
 
 if TYPE_CHECKING:
+    from grukit.decoding.ctc import CtcDecoder
     from grukit.results.transcript import Segment, Transcript
     from grukit.tasks.speech import SpeechRecognizer
 
@@ -55,6 +56,7 @@ def recordings_of(given: Sequence[str], column: str) -> list[Named]:
 
 def transcribe(
     model: SpeechRecognizer,
+    decoder: CtcDecoder | None,
     recordings: Sequence[Named],
     output: Path | None,
     plot: Path | None,
@@ -69,11 +71,12 @@ def transcribe(
         raise typer.BadParameter(f"{output} takes one recording, got {len(recordings):,}")
     if not one and plot:
         raise typer.BadParameter(f"--plot draws one recording, got {len(recordings):,}")
+    decoder = decoder or model.decoder()
     answers: list[tuple[str, Transcript]] = []
     failed = 0
     for name, path in recordings:
         try:
-            answer = model.transcribe(path)
+            answer = model.transcribe(path, decoder)
         except (DataError, OSError) as error:
             if one:
                 raise
@@ -97,12 +100,18 @@ def transcribe(
         )
 
 
-def listen(model: SpeechRecognizer, rate: int | None, microphone: bool, json: bool) -> None:
+def listen(
+    model: SpeechRecognizer,
+    decoder: CtcDecoder | None,
+    rate: int | None,
+    microphone: bool,
+    json: bool,
+) -> None:
     """Write down live sound: each segment when it is final, and on a terminal what may change.
 
     As JSON every change is a line. After Ctrl-C the last segment is told, too.
     """
-    stream, line = model.stream(rate), LiveLine()
+    stream, line = model.stream(rate, decoder=decoder), LiveLine()
     told = ""
 
     def tell(segments: Sequence[Segment]) -> None:

@@ -104,6 +104,14 @@ def transcribe(
     vocabulary: Annotated[
         int, option(min=2, metavar="TOKENS", help="How many pieces a bpe has, at most.")
     ] = 300,
+    language: Annotated[
+        str | None,
+        option(
+            metavar="FILE|transcripts",
+            help="Keep in the model what knows which words are likely: an .arpa file, a file of "
+            "lines to learn from, or what is said in DATA.",
+        ),
+    ] = None,
     features: _Features = "log-mel",
     bins: _Bins = 40,
     rate: _Rate = 16_000,
@@ -163,7 +171,8 @@ def transcribe(
         ),
         seed=seed,
     )
-    recognizer.fit(data, _held_out(validation), checkpoint=checkpoint, resume=resume)
+    held_out = _held_out(validation)
+    recognizer.fit(data, held_out, language=language, checkpoint=checkpoint, resume=resume)
     save_trained(recognizer, output, checkpoint)
     show_trained(recognizer, output, json)
 
