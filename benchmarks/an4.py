@@ -99,7 +99,7 @@ def run(work: Path, short: bool = False) -> dict[str, Any]:
     if short:
         learned, judged, test = learned[:200], judged[:20], test[:20]
         settings = {**SETTINGS, "hidden_size": 64, "num_layers": 1, "augmentation": None}
-        training = {**TRAINING, "epochs": 8, "learning_rate": 6e-3, "average": 0.9}
+        training = {**TRAINING, "epochs": 16, "learning_rate": 8e-3, "average": 0.9}
     row: dict[str, Any] = {
         "settings": {**settings, "augmentation": str(settings["augmentation"])},
         "training": training,

@@ -64,7 +64,7 @@ def digits(test: bool) -> list[Recording]:
 def run(work: Path, short: bool = False) -> dict[str, Any]:
     """Train in the folder `work`, and measure."""
     torch.set_num_threads(1)
-    counts = {"train": 120, "validation": 10, "test": 20} if short else STRINGS
+    counts = {"train": 200, "validation": 10, "test": 20} if short else STRINGS
     learned, kept = digits(test=False), digits(test=True)
     write_spoken(work / "train", spoken_strings(learned, counts["train"], seed=1))
     write_spoken(work / "validation", spoken_strings(learned, counts["validation"], seed=2))
@@ -73,7 +73,7 @@ def run(work: Path, short: bool = False) -> dict[str, Any]:
     settings, training = SETTINGS, TRAINING
     if short:
         settings = {**SETTINGS, "hidden_size": 48, "num_layers": 1, "augmentation": None}
-        training = {**TRAINING, "epochs": 12, "learning_rate": 1e-2}
+        training = {**TRAINING, "epochs": 10, "learning_rate": 1e-2}
     row: dict[str, Any] = {"settings": settings, "training": training, "strings": counts}
     for name, own in NETWORKS.items():
         if short and name == "whole":

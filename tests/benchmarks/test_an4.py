@@ -17,8 +17,8 @@ import an4  # noqa: E402
 
 def test_a_small_network_learns_something(data_folder, tmp_path):
     scores = an4.run(tmp_path, short=True)["whole"]["scores"]
-    assert scores["no language model, likeliest token"]["cer"] < 0.85
-    assert set(scores) == set(an4.run(tmp_path, short=True)["whole"]["scores"])
+    assert scores["no language model, beam 16"]["cer"] < 0.85
+    assert all(0 < own["real_time_factor"] < 1 for own in scores.values())
 
 
 def test_no_speaker_is_in_two_parts(data_folder):

@@ -17,7 +17,7 @@ import digit_strings  # noqa: E402
 
 def test_a_small_network_learns_and_streams(data_folder, tmp_path):
     live = digit_strings.run(tmp_path, short=True)["live"]
-    assert live["wer"] < 0.6
+    assert live["wer"] < 0.8
     assert live["stream"]["same"]
     assert live["stream"]["scores_apart"] < 1e-5
     assert live["stream"]["runs"] == 20 * len(digit_strings.CHUNKS)
