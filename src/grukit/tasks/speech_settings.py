@@ -8,12 +8,12 @@ from grukit.nn.speech_network import LookAhead
 from grukit.training.config import FitConfig
 
 TRAINING = FitConfig(
-    epochs=60,
-    batch_size=16,
+    epochs=50,
+    batch_size=8,
     learning_rate=2e-3,
     weight_decay=0.01,
-    average=0.998,
-    patience=15,
+    average=0.999,
+    patience=12,
 )
 RULES = {
     "mode": one_of("text", "words"),
