@@ -86,6 +86,12 @@ def test_a_short_cue_stays_for_a_second_where_there_is_room():
     assert [(cue[0], cue[1]) for cue in cues] == [(0, 500), (500, 1500), (2000, 2500)]
 
 
+def test_a_cue_ends_where_the_next_begins_though_words_overlap():
+    both = segment(("a", 0.0, 2.0)), segment(("b", 1.5, 3.0))
+    cues = parsed(Transcript(both, 4.0).to_srt())
+    assert [(cue[0], cue[1]) for cue in cues] == [(0, 1500), (1500, 3000)]
+
+
 def test_what_is_longer_than_a_line_is_cut_and_its_time_shared():
     cues = parsed(Transcript((Segment(0.0, 12.6, "漢" * 126),), 20.0).to_srt())
     assert [lines for _, _, lines in cues] == [["漢" * 42]] * 3

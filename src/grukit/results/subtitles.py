@@ -46,10 +46,8 @@ def cues_of(segments: Iterable[Segment], duration: float) -> list[Cue]:
     cues: list[Cue] = []
     for at, cue in enumerate(rough):
         start = max(cue.start, cues[-1].end if cues else 0)
-        last = round(1000 * duration)
-        if at + 1 < len(rough):
-            last = min(last, rough[at + 1].start)
-        end = max(min(cue.end, start + _LONGEST), min(start + _SHORTEST, last))
+        end = min(cue.end, start + _LONGEST)
+        end = max(end, min(start + _SHORTEST, round(1000 * duration)))
         if at + 1 < len(rough):
             end = min(end, rough[at + 1].start)
         cues.append(Cue(start, max(end, start + 1), cue.lines))
