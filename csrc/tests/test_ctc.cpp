@@ -111,7 +111,9 @@ class Search {
     std::vector<float> chances(count * kTokens, -1.5f);
     for (int64_t i = 0; i < count; ++i) {
       chances[i * kTokens] = -0.5f;
-      CHECK(0 <= row[i] && row[i] < 2 * beam_ && row[i] != before[i]);
+      CHECK(0 <= row[i] && row[i] < 2 * beam_);
+      // So that states can be written one after the other.
+      for (int64_t j = 0; j < count; ++j) CHECK(row[i] != before[j] && (i == j || row[i] != row[j]));
     }
     if (count) CHECK(grukit_search_give(search, chances.data()) == GRUKIT_OK);
     return count;

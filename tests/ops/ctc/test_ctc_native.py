@@ -89,21 +89,26 @@ def test_native_is_the_reference(
             same(native.best(beam, final), reference.best(beam, final))
 
 
-def test_a_long_recording_in_small_memory_finds_the_same():
-    """The trees are swept many times on the way."""
-    own = rules("characters", "words", beam=8)
-    x = posteriors(1, 3000, 4, 3.0)
+def test_a_long_recording_is_searched_as_the_reference_does():
+    """The trees are swept on the way, while beginnings are given up and taken up again."""
+    own = Rules(((), (97,), (98,)), beam=30)
+    x = posteriors(0, 600, 3, 1.0)
     reference, native = ReferenceSearch(own), NativeSearch(NativeRules(own))
-    # The reference has no memory to spare: a part of it is enough.
-    reference.push(x[:400])
-    native.push(x[:400])
-    same(native.best(8), reference.best(8))
-    native.push(x[400:])
-    other = NativeSearch(NativeRules(own))
+    for part in np.split(x, 30):
+        reference.push(part)
+        native.push(part)
+        same(native.best(30), reference.best(30))
+
+
+def test_a_very_long_recording_in_parts_is_as_the_whole():
+    own = NativeRules(rules("characters", "words", beam=8))
+    x = posteriors(1, 3000, 4, 3.0)
+    whole, parts = NativeSearch(own), NativeSearch(own)
+    whole.push(x)
     for frame in x:
-        other.push(frame[None])
-    assert other.best(8, final=True) == native.best(8, final=True)
-    assert len(native.best(1)[0].tokens) > 500
+        parts.push(frame[None])
+    assert parts.best(8, final=True) == whole.best(8, final=True)
+    assert len(whole.best(1)[0].tokens) > 500
 
 
 def test_after_a_reset_all_is_as_at_first():
