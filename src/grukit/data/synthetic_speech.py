@@ -94,7 +94,7 @@ def spoken_strings(
             for around in zip([levels[0], *levels], [*levels, levels[-1]], strict=True)
         ]
         joined, times = _joined(parts, between, rate)
-        text = " ".join(one.text for one in chosen)
+        text = " ".join(one.text for one in chosen if one.text)
         yield Spoken(joined.astype(np.float32), rate, text, times)
 
 

@@ -77,6 +77,11 @@ class SpeechEvaluation(ScoreTable):
     seconds: float = math.nan
     real_time_factor: float = math.nan
 
+    @property
+    def recordings(self) -> int:
+        """How many were judged."""
+        return self.utterances
+
     def to_dict(self) -> dict[str, Any]:
         """The whole evaluation in strings, numbers and lists; what is not finite is None."""
         return {

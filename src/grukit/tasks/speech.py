@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import log_softmax
 
-from grukit.core.errors import Interrupted, must_be
+from grukit.core.errors import Interrupted, ParameterError, must_be
 from grukit.core.model_folder import write_model_folder
-from grukit.core.rules import check
+from grukit.core.rules import check, number
 from grukit.data.alphabet import Alphabet
 from grukit.data.augmentation import Augmentation
 from grukit.data.normalization import Normalization
@@ -24,9 +24,11 @@ from grukit.data.recordings import Recording, recordings
 from grukit.decoding.ctc import GREEDY, CtcDecoder, CtcSearch
 from grukit.decoding.endpoint import Endpoint
 from grukit.decoding.ngram import NgramModel
+from grukit.evaluation.linear_words import LinearWords
 from grukit.evaluation.speech_metrics import speech_evaluation
 from grukit.nn.speech_network import SpeechNetwork
-from grukit.results.speech_evaluation import SpeechEvaluation
+from grukit.results.speech_evaluation import SpeechEvaluation, WordsEvaluation
+from grukit.results.spoken_words import Detection, WordAnswer
 from grukit.results.transcript import Transcript
 from grukit.tasks.base import Estimator, settings_of
 from grukit.tasks.speech_card import speech_card
@@ -37,6 +39,15 @@ from grukit.tasks.speech_loss import speech_loss
 from grukit.tasks.speech_reader import SpeechReader, raw_frames
 from grukit.tasks.speech_settings import RULES, TRAINING, frames_ahead
 from grukit.tasks.speech_stream import SpeechStream
+from grukit.tasks.speech_words import (
+    THRESHOLD,
+    detections,
+    judged_words,
+    linear_of,
+    linear_words,
+    tensors_of,
+    word_answer,
+)
 from grukit.training.fit import EpochRecord, FitConfig, fit
 
 if TYPE_CHECKING:
@@ -76,6 +87,7 @@ class SpeechRecognizer(Estimator):
     reader_: SpeechReader
     learned_: Learned
     language_: NgramModel | None
+    linear_: LinearWords | None
 
     def __init__(
         self,
@@ -149,6 +161,7 @@ class SpeechRecognizer(Estimator):
         alphabet, reader, learned, judged, sizes = prepared
         network = self._new_network(reader.size, len(alphabet))
         learnt = Learned.of(learned, sizes, reader.hop)
+        linear = linear_words(learned, reader, alphabet) if self.mode == "words" else None
         changed = reader
         if self.augmentation is not None:
             changed = partial(reader.augmented, augmentation=self.augmentation)
@@ -170,9 +183,9 @@ class SpeechRecognizer(Estimator):
                 },
             )
         except Interrupted:
-            self._become(network, alphabet, reader, words, learnt, ())
+            self._become(network, alphabet, reader, words, learnt, linear, ())
             raise
-        self._become(network, alphabet, reader, words, learnt, result.history)
+        self._become(network, alphabet, reader, words, learnt, linear, result.history)
         if judged:
             self.validation_ = self._evaluated(judged[:_MOST_JUDGED])
             self._card = speech_card(self)
@@ -219,6 +232,25 @@ class SpeechRecognizer(Estimator):
         decoder = decoder or self.decoder()
         return [self.transcribe(source, decoder).text for source in sources]
 
+    def recognize(self, source: Any, threshold: float = THRESHOLD) -> WordAnswer:
+        """Which word a recording is: a path, a Recording, or (samples, rate); in mode "words".
+
+        threshold: a word with less chance is rejected. Recordings with an empty text teach what is
+            none of the words.
+        """
+        self._check_words(threshold)
+        return word_answer(self.log_chances(source), self.alphabet_, threshold)
+
+    def spot(self, source: Any, threshold: float = THRESHOLD) -> list[Detection]:
+        """The words in a recording of any length, with their times; in mode "words".
+
+        With `look_ahead`, words that were learned one by one are found one after another; without,
+        some recordings of the training must have several, as those of
+        `grukit.data.synthetic_speech.spoken_strings`. The segments of `stream` have the same words.
+        """
+        self._check_words(threshold)
+        return detections(self.transcribe(source).segments, threshold)
+
     def stream(
         self,
         rate: int | None = None,
@@ -247,8 +279,12 @@ class SpeechRecognizer(Estimator):
         frames = raw_frames(source, self.reader_.features, self.reader_.size)
         return SpectrogramDisplay(frames, self.reader_.hop, said.words)
 
-    def evaluate(self, data: Any, decoder: CtcDecoder | None = None) -> SpeechEvaluation:
+    def evaluate(
+        self, data: Any, decoder: CtcDecoder | None = None
+    ) -> SpeechEvaluation | WordsEvaluation:
         """The errors in words and characters, beside baselines; data as for `fit`.
+
+        In mode "words", where each recording is one word or none, how often it is recognized.
 
         Raises DataError for recordings that cannot be read.
         """
@@ -279,7 +315,9 @@ class SpeechRecognizer(Estimator):
 
     def _evaluated(
         self, every: Sequence[Recording], decoder: CtcDecoder | None = None
-    ) -> SpeechEvaluation:
+    ) -> SpeechEvaluation | WordsEvaluation:
+        if self.mode == "words" and decoder is None:
+            return judged_words(self, every)
         decoder, texts, seconds = decoder or self.decoder(), [], 0.0
         started = time.perf_counter()
         for one in every:
@@ -296,6 +334,12 @@ class SpeechRecognizer(Estimator):
             took,
         )
 
+    def _check_words(self, threshold: float) -> None:
+        self._check_fitted()
+        check({"threshold": threshold}, {"threshold": number(at_least=0, at_most=1)})
+        if self.mode != "words":
+            raise ParameterError(must_be("mode", "'words' to recognize single words", self.mode))
+
     def save(self, path: str | Path) -> None:
         """Write the model folder in one switch; an error or a crash leaves an older one whole."""
         self._check_fitted()
@@ -309,6 +353,7 @@ class SpeechRecognizer(Estimator):
         tensors = {f"network.{name}": own for name, own in self.network_.state_dict().items()}
         for name in ("mean", "deviation"):
             tensors[name] = torch.from_numpy(getattr(self.reader_.normalization, name))
+        tensors |= tensors_of(self.linear_)
         weights = safetensors.torch.save({k: v.contiguous() for k, v in tensors.items()})
         texts = {"README.md": self._card, "alphabet.json": self.alphabet_.to_json()}
         if self.language_ is not None:
@@ -326,6 +371,7 @@ class SpeechRecognizer(Estimator):
         check(vars(self), RULES)
         alphabet = Alphabet.from_json(texts["alphabet.json"])
         mean, deviation = (tensors.pop(name).numpy() for name in ("mean", "deviation"))
+        linear = linear_of(tensors)
         features = None if config["ready-made features"] else features_of(self)
         size = len(mean) if features is None else features.size
         if mean.shape != (size,) or deviation.shape != (size,):
@@ -337,7 +383,8 @@ class SpeechRecognizer(Estimator):
         network = self._new_network(size, len(alphabet))
         network.load_state_dict({k.removeprefix("network."): v for k, v in tensors.items()})
         words = NgramModel.from_text(texts[_ARPA]) if _ARPA in texts else None
-        self._become(network, alphabet, reader, words, Learned(**config["learned"]), ())
+        learnt = Learned(**config["learned"])
+        self._become(network, alphabet, reader, words, learnt, linear, ())
         self._card = texts["README.md"]
         return self
 
@@ -348,10 +395,11 @@ class SpeechRecognizer(Estimator):
         reader: SpeechReader,
         words: NgramModel | None,
         learned: Learned,
+        linear: LinearWords | None,
         history: tuple[EpochRecord, ...],
     ) -> None:
         self.network_, self.alphabet_, self.reader_ = network.cpu().eval(), alphabet, reader
-        self.language_, self.learned_ = words, learned
+        self.language_, self.learned_, self.linear_ = words, learned, linear
         self.history_, self.validation_ = history, None
         self._card = speech_card(self)
 

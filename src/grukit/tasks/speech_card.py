@@ -23,7 +23,7 @@ def speech_card(model: SpeechRecognizer) -> str:
     scores = "It was not validated."
     if model.validation_ is not None:
         scores = (
-            f"On {model.validation_.utterances:,} recordings that training stopped by:\n\n"
+            f"On {model.validation_.recordings:,} recordings that training stopped by:\n\n"
             f"```text\n{model.validation_.table()}\n```"
         )
     return f"""\

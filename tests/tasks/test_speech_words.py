@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import ctc_loss
+
+from grukit import FitConfig
+from grukit.core.errors import NotFittedError, ParameterError
+from grukit.data.alphabet import Alphabet
+from grukit.data.recordings import Recording
+from grukit.data.synthetic_speech import spoken_tones, write_spoken
+from grukit.tasks.speech import SpeechRecognizer
+from grukit.tasks.speech_words import single_chances, word_answer
+
+pytest.importorskip("soundfile")
+pytest.importorskip("kaldi_native_fbank")
+pytest.importorskip("jiwer")
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 25])
+def test_the_chance_of_a_word_is_that_of_ctc(steps):
+    chances = torch.randn(steps, 6).log_softmax(-1)
+    found = single_chances(chances.numpy())
+    for token in range(1, 6):
+        loss = ctc_loss(
+            chances[:, None].double(),
+            torch.tensor([[token]]),
+            torch.tensor([steps]),
+            torch.tensor([1]),
+            reduction="sum",
+        )
+        assert found[token] == pytest.approx(-loss.item(), abs=1e-6)
+    assert found[0] == pytest.approx(chances[:, 0].double().sum().item(), abs=1e-6)
+
+
+def test_chances_of_all_answers_of_one_step_are_all_there_are():
+    chances = torch.randn(1, 6).log_softmax(-1).numpy()
+    assert np.exp(single_chances(chances)).sum() == pytest.approx(1, abs=1e-6)
+
+
+def test_what_is_less_likely_than_the_threshold_or_than_nothing_is_rejected():
+    alphabet = Alphabet("word", ["", "no", "yes"])
+    chances = np.log(np.array([[0.3, 0.1, 0.6]]))
+    answer = word_answer(chances, alphabet, 0.5)
+    assert answer.word == "yes"
+    assert answer.chances == pytest.approx({"no": 0.1, "yes": 0.6})
+    assert word_answer(chances, alphabet, 0.7).word is None
+    assert word_answer(np.log(np.array([[0.6, 0.1, 0.3]])), alphabet, 0.0).word is None
+
+
+@pytest.fixture(scope="module")
+def tones(tmp_path_factory) -> list[Recording]:
+    """Words of one letter, and as what is none of them the letters g and h."""
+    folder = tmp_path_factory.mktemp("tones")
+    every = [one for one in spoken_tones(1400, words=(1, 1)) if len(one.text) == 1]
+    written = write_spoken(folder, every)
+    return [Recording(r.name, r.text if r.text in "abcdef" else "", r.path) for r in written]
+
+
+@pytest.fixture(scope="module")
+def model(tones) -> SpeechRecognizer:
+    training = FitConfig(
+        epochs=14, batch_size=16, learning_rate=0.01, patience=None, progress=False
+    )
+    model = SpeechRecognizer(
+        mode="words",
+        rate=8000,
+        look_ahead=0.3,
+        hidden_size=24,
+        num_layers=1,
+        dropout=0.0,
+        augmentation=None,
+        training=training,
+    )
+    pairs = [(one.path, one.text) for one in tones]
+    return model.fit(pairs[:240], validation=pairs[240:])
+
+
+def test_words_are_recognized_and_others_are_not(model, tones):
+    evaluation = model.validation_
+    print(evaluation.table())
+    metrics = {score.name: score.metrics["accuracy"] for score in evaluation.scores}
+    assert list(metrics) == ["grukit GRU", "linear, of mean features", "most frequent word"]
+    assert metrics["grukit GRU"] > 0.95
+    assert metrics["most frequent word"] < 0.4
+    assert evaluation.recordings == len(tones) - 240
+    assert evaluation.classes == tuple("abcdef")
+    known = next(one for one in tones[300:] if one.text)
+    answer = model.recognize(known)
+    assert answer.word == known.text
+    assert 0.5 < answer.confidence <= 1
+    assert model.recognize(known, threshold=1.0).word is None
+    nothing = model.recognize((np.zeros(4000), 8000))
+    assert nothing.word is None
+
+
+def test_a_saved_model_answers_the_same(model, tones, tmp_path):
+    model.save(tmp_path / "model")
+    again = SpeechRecognizer.load(tmp_path / "model")
+    assert again.recognize(tones[0]) == model.recognize(tones[0])
+    pairs = [(one.path, one.text) for one in tones[300:320]]
+    assert again.evaluate(pairs).table() == model.evaluate(pairs).table()
+    assert "linear, of mean features" in (tmp_path / "model" / "README.md").read_text()
+
+
+def test_words_are_spotted_with_their_times(model, tones):
+    chosen = [one for one in tones[300:] if one.text][:4]
+    quiet = np.random.default_rng(0).normal(0, 0.01, 8000).astype(np.float32)
+    parts, moments, at = [quiet], [], 1.0
+    for one in chosen:
+        samples = one.samples(8000)
+        loudest = np.abs(samples).argmax() / 8000
+        moments.append(at + loudest)
+        parts += [samples, quiet]
+        at += len(samples) / 8000 + 1.0
+    found = model.spot((np.concatenate(parts), 8000), threshold=0.3)
+    assert [one.word for one in found] == [one.text for one in chosen]
+    for one, moment in zip(found, moments, strict=True):
+        assert one.start <= moment <= one.end
+        assert one.confidence >= 0.3
+    assert model.spot((np.concatenate(parts), 8000), threshold=1.0) == []
+
+
+def test_words_are_only_for_the_mode_of_words(model, tones):
+    with pytest.raises(NotFittedError):
+        SpeechRecognizer(mode="words").recognize(tones[0])
+    with pytest.raises(ParameterError, match="threshold must be a number"):
+        model.recognize(tones[0], threshold=1.5)
+    model = SpeechRecognizer()
+    model.network_ = None
+    with pytest.raises(ParameterError, match=r"mode must be 'words'.*got 'text'"):
+        model.recognize(tones[0])
