@@ -183,25 +183,27 @@ class NgramModel:
         state: dict[Gram, int] = {(): 0}
         for context in sorted(contexts, key=lambda one: (len(one), one)):
             state[context] = len(state)
-        arcs: list[list[tuple[int, int, float]]] = [[] for _ in state]
+        at: list[int] = []
+        word: list[int] = []
+        to: list[int] = []
+        chance: list[float] = []
+        before = self.order - 1
         for own in self.grams:
-            for gram, (chance, _) in own.items():
+            for gram, (nats, _) in own.items():
                 if gram[-1] != START:
-                    to = _longest(gram[-self.order + 1 :] if self.order > 1 else (), state)
-                    arcs[state[gram[:-1]]].append((number[gram[-1]], to, chance))
+                    at.append(state[gram[:-1]])
+                    word.append(number[gram[-1]])
+                    to.append(_longest(gram[-before:] if before else (), state))
+                    chance.append(nats)
         if (UNKNOWN,) not in self.grams[0]:
-            arcs[0].append((number[UNKNOWN], 0, self.unknown))
-        for own in arcs:
-            own.sort()
-        flat = [arc for own in arcs for arc in own]
-        columns = zip(*flat, strict=True)
-        kinds = (np.int32, np.int32, np.float64)
-        word, to, chance = (np.array(v, k) for v, k in zip(columns, kinds, strict=True))
+            at, word, to = [*at, 0], [*word, number[UNKNOWN]], [*to, 0]
+            chance = [*chance, self.unknown]
+        order = np.lexsort((word, at))
         automaton = Automaton(
-            begin=np.cumsum([0, *map(len, arcs)], dtype=np.int64),
-            word=word,
-            next=to,
-            chance=chance,
+            begin=np.cumsum([0, *np.bincount(at, minlength=len(state))], dtype=np.int64),
+            word=np.array(word, np.int32)[order],
+            next=np.array(to, np.int32)[order],
+            chance=np.array(chance, np.float64)[order],
             backoff=np.array([self._backoff(one) if one else 0.0 for one in state], np.float64),
             shorter=np.array([_longest(one[1:], state) for one in state], np.int32),
             start=_longest((START,), state),
