@@ -119,7 +119,7 @@ def test_a_recording_that_cannot_be_read_keeps_none_from_the_others(
     assert outcome.out.splitlines() == [f"{wavs[0]}\t{texts[0]}", f"{wavs[1]}\t{texts[1]}"]
     assert f"grukit: error: {bad} must be an audio file" in outcome.err
     assert "missing.wav" in outcome.err
-    assert "got 2 that are not among 4; the others are transcribed" in outcome.err
+    assert "got 2 that are not among 4; the others are done" in outcome.err
     outcome = grukit("predict", recognizer, bad, "-o", tmp_path / "said.txt")
     assert outcome.code == 1
     assert not (tmp_path / "said.txt").exists()
@@ -169,7 +169,8 @@ def test_a_recording_is_inspected(grukit, recognizer, wavs, texts, tmp_path):
         (("a.wav", "--rate", 8000), "--rate is for --stream and --mic: files tell theirs"),
         (
             ("a.wav", "--stream"),
-            "takes --stream, --mic, --rate, --beam, --language, --hot-word, --json, not DATA",
+            "takes --stream, --mic, --rate, --beam, --language, --hot-word, --threshold, --json, "
+            "not DATA",
         ),
         (("--stream", "--mic"), "give one"),
         (("--stream", "--plot", "a.png"), "not --plot"),

@@ -19,6 +19,7 @@ from grukit.cli.predict_text import (
     write,
     write_likeliest,
 )
+from grukit.cli.predict_words import recognize, spotter
 from grukit.cli.speech_options import HotWords, Language, decoder_of
 from grukit.cli.training import Seed
 
@@ -38,12 +39,13 @@ _TAKEN = {
     "classification": ("data", "json"),
     "translation": ("data", "beam", "glossary", "prefix", "plot", "json"),
     "speech": (
-        *("data", "stream", "mic", "rate", "beam", "language", "hot_word", "output", "plot"),
-        "json",
+        *("data", "stream", "mic", "rate", "beam", "language", "hot_word", "threshold", "spot"),
+        *("output", "plot", "json"),
     ),
 }
 _TAKEN_WITH_BEAM = ("data", "prompt", "length", "samples", "beam", "json")
-_TAKEN_LIVE = ("stream", "mic", "rate", "beam", "language", "hot_word", "json")
+_TAKEN_LIVE = ("stream", "mic", "rate", "beam", "language", "hot_word", "threshold", "json")
+_TAKEN_OF_WORDS = ("data", "threshold", "spot", "output", "plot", "json")
 _WRITTEN = (".csv", ".parquet", ".json")
 
 
@@ -53,7 +55,7 @@ def predict(
     data: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[DATA]...",
+            metavar="DATA",
             help="A CSV or Parquet file with the columns of the training data, or a name from "
             "grukit data list: for a forecast what is known so far, by default the training data; "
             "for a detector of anomalies the rows to judge. For a writer of text the prompts, one "
@@ -205,6 +207,23 @@ def predict(
     ] = None,
     language: Language = None,
     hot_word: HotWords = None,
+    threshold: Annotated[
+        float,
+        option(
+            min=0.0,
+            max=1.0,
+            metavar="CHANCE",
+            help="Of a recognizer of words: what is less likely is none of them.",
+        ),
+    ] = 0.5,
+    spot: Annotated[
+        bool,
+        option(
+            "--spot",
+            help="Of a recognizer of words: find all words in recordings of any length, with their "
+            "times.",
+        ),
+    ] = False,
     json: Json = False,
     config: Config = None,
 ) -> None:
@@ -217,6 +236,8 @@ def predict(
     judge of texts prints for each line, as it comes, the label, its chance and the text, a
     translator the translation. A recognizer of speech prints what is said, of several recordings
     after the name of each; of live sound a line for each pause, with --json also what may change.
+    One of words prints the word and its chance, or of each that it finds start, end, word and
+    chance.
     """
     if paths and plot:
         raise typer.BadParameter("--plot draws quantiles, not --paths: give one of them")
@@ -234,14 +255,20 @@ def predict(
             if stream and mic:
                 raise typer.BadParameter("--stream reads stdin, --mic a microphone: give one")
             only(context, "speech with --stream or --mic", *_TAKEN_LIVE)
-            listen(estimator, decoder_of(estimator, beam, language, hot_word), rate, mic, json)
+            decoder = decoder_of(estimator, beam, language, hot_word)
+            final = None if estimator.mode == "text" else spotter(threshold, json)
+            listen(estimator, decoder, rate, mic, json, final)
         elif not data:
             raise typer.BadParameter("a recognizer of speech takes DATA, --stream or --mic")
         elif rate is not None:
             raise typer.BadParameter("--rate is for --stream and --mic: files tell theirs")
         else:
-            decoder = decoder_of(estimator, beam, language, hot_word)
             recordings = recordings_of(data, estimator.audio)
+            if estimator.mode == "words":
+                only(context, "speech in words", *_TAKEN_OF_WORDS)
+                recognize(estimator, recordings, threshold, spot, output, plot, json)
+                return
+            decoder = decoder_of(estimator, beam, language, hot_word)
             transcribe(estimator, decoder, recordings, output, plot, json)
         return
     check_output(output, _WRITTEN)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json as json_module
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
@@ -24,6 +24,7 @@ SUFFIXES = (".txt", ".json", ".srt", ".vtt")
 """Of what can be written."""
 
 Named = tuple[str, Path]
+Answer = TypeVar("Answer")
 
 
 def recordings_of(given: Sequence[str], column: str) -> list[Named]:
@@ -54,6 +55,31 @@ def recordings_of(given: Sequence[str], column: str) -> list[Named]:
     return found
 
 
+def ask_each(
+    recordings: Sequence[Named], ask: Callable[[Path], Answer], tell: Callable[[str, Answer], None]
+) -> None:
+    """Tell what is answered of each recording, as soon as it is known.
+
+    One that cannot be read is told on stderr, and the others are answered; then DataError.
+    """
+    failed = 0
+    for name, path in recordings:
+        try:
+            answer = ask(path)
+        except (DataError, OSError) as error:
+            if len(recordings) == 1:
+                raise
+            say(f"grukit: error: {error}")
+            failed += 1
+        else:
+            tell(name, answer)
+    if failed:
+        raise DataError(
+            f"every recording must be one that can be read, got {failed:,} that are not among "
+            f"{len(recordings):,}; the others are done"
+        )
+
+
 def transcribe(
     model: SpeechRecognizer,
     decoder: CtcDecoder | None,
@@ -62,42 +88,41 @@ def transcribe(
     plot: Path | None,
     json: bool,
 ) -> None:
-    """Write down what is said in each recording, as soon as it is known.
-
-    One that cannot be read is told, and the others are transcribed; then DataError.
-    """
+    """Write down what is said in each recording."""
     one = len(recordings) == 1
-    if not one and output and output.suffix in (".srt", ".vtt"):
-        raise typer.BadParameter(f"{output} takes one recording, got {len(recordings):,}")
-    if not one and plot:
-        raise typer.BadParameter(f"--plot draws one recording, got {len(recordings):,}")
+    check_one(recordings, output, plot)
     decoder = decoder or model.decoder()
     answers: list[tuple[str, Transcript]] = []
-    failed = 0
-    for name, path in recordings:
-        try:
-            answer = model.transcribe(path, decoder)
-        except (DataError, OSError) as error:
-            if one:
-                raise
-            say(f"grukit: error: {error}")
-            failed += 1
-            continue
-        if output is None:
-            show(_json(name, answer) if json else answer.text if one else f"{name}\t{answer.text}")
-        else:
+
+    def tell(name: str, answer: Transcript) -> None:
+        if output or plot:
             answers.append((name, answer))
-        if plot:
-            model.plot(path, answer).save(plot)
-            say(f"wrote {plot}")
-    if output:
-        write_atomically(output, _written(answers, output.suffix, one))
-        say(f"wrote {output}")
-    if failed:
-        raise DataError(
-            f"every recording must be one that can be read, got {failed:,} that are not among "
-            f"{len(recordings):,}; the others are transcribed"
-        )
+        if output:
+            return
+        if json:
+            show(json_line({"file": name, **answer.to_dict()}))
+        else:
+            show(answer.text if one else f"{name}\t{answer.text}")
+
+    try:
+        ask_each(recordings, lambda path: model.transcribe(path, decoder), tell)
+    finally:
+        if output and answers:
+            write_atomically(output, _written(answers, output.suffix, one))
+            say(f"wrote {output}")
+    if plot:
+        model.plot(recordings[0][1], answers[0][1]).save(plot)
+        say(f"wrote {plot}")
+
+
+def check_one(recordings: Sequence[Named], output: Path | None, plot: Path | None) -> None:
+    """Refuse to write subtitles of several recordings, or to draw them."""
+    if len(recordings) == 1:
+        return
+    if output and output.suffix in (".srt", ".vtt"):
+        raise typer.BadParameter(f"{output} takes one recording, got {len(recordings):,}")
+    if plot:
+        raise typer.BadParameter(f"--plot draws one recording, got {len(recordings):,}")
 
 
 def listen(
@@ -106,10 +131,13 @@ def listen(
     rate: int | None,
     microphone: bool,
     json: bool,
+    final: Callable[[Segment], None] | None = None,
 ) -> None:
     """Write down live sound: each segment when it is final, and on a terminal what may change.
 
     As JSON every change is a line. After Ctrl-C the last segment is told, too.
+
+    final: what is done with a final segment in place of that; then changes are no lines.
     """
     stream, line = model.stream(rate, decoder=decoder), LiveLine()
     told = ""
@@ -117,7 +145,10 @@ def listen(
     def tell(segments: Sequence[Segment]) -> None:
         for segment in segments:
             line.clear()
-            show(_line(segment.to_dict()) if json else segment.text)
+            if final is not None:
+                final(segment)
+            else:
+                show(json_line(segment.to_dict()) if json else segment.text)
 
     with SignalWatch() as watch:
         heard = rate or model.rate
@@ -128,8 +159,8 @@ def listen(
             tell(stream.push(piece))
             partial = stream.partial
             text = "" if partial is None else partial.text
-            if json and partial is not None and text != told:
-                show(_line(partial.to_dict()))
+            if json and final is None and partial is not None and text != told:
+                show(json_line(partial.to_dict()))
             line.show(text)
             told = text
         tell(stream.finish())
@@ -149,9 +180,6 @@ def _written(answers: Sequence[tuple[str, Transcript]], suffix: str, one: bool) 
     return "".join(f"{name}\t{answer.text}\n" for name, answer in answers)
 
 
-def _json(name: str, answer: Transcript) -> str:
-    return _line({"file": name, **answer.to_dict()})
-
-
-def _line(content: dict[str, Any]) -> str:
+def json_line(content: dict[str, Any]) -> str:
+    """An object in one line."""
     return json_module.dumps(content, ensure_ascii=False, allow_nan=False)

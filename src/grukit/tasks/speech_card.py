@@ -9,6 +9,8 @@ from grukit import __version__
 if TYPE_CHECKING:
     from grukit.tasks.speech import SpeechRecognizer
 
+_MOST_WORDS = 50
+
 
 def speech_card(model: SpeechRecognizer) -> str:
     """The card of a recognizer just trained."""
@@ -20,6 +22,12 @@ def speech_card(model: SpeechRecognizer) -> str:
     reads = "reads a recording as a whole, in both directions"
     if model.look_ahead is not None:
         reads = f"reads a stream, and looks ahead {model.look_ahead:g} s at most"
+    told = ""
+    if model.mode == "words":
+        known = model.alphabet_.tokens[1:]
+        rest = f", and {len(known) - _MOST_WORDS:,} more" if len(known) > _MOST_WORDS else ""
+        told = f"\n\nIt tells these words apart: {', '.join(known[:_MOST_WORDS])}{rest}."
+    verb = "recognize" if model.mode == "words" else "transcribe"
     scores = "It was not validated."
     if model.validation_ is not None:
         scores = (
@@ -30,7 +38,7 @@ def speech_card(model: SpeechRecognizer) -> str:
 # A recognizer of speech
 
 A {model.cell.upper()} of {parameters:,} parameters {reads}, and writes {len(model.alphabet_):,}
-tokens ({model.alphabet_.kind}) by CTC; it hears {heard}. Written by grukit {__version__}.
+tokens ({model.alphabet_.kind}) by CTC; it hears {heard}. Written by grukit {__version__}.{told}
 
 ## Data
 
@@ -52,6 +60,6 @@ and languages it writes what comes nearest, and may be sure of it.
 from grukit import SpeechRecognizer
 
 model = SpeechRecognizer.load("this folder")
-print(model.transcribe("a recording.wav"))
+print(model.{verb}("a recording.wav"))
 ```
 """
