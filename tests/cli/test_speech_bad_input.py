@@ -204,3 +204,28 @@ def test_a_recognizer_of_whole_recordings_does_not_stream(grukit, corpus):
     outcome = grukit("predict", corpus / "whole", "--stream")
     assert outcome.code == 2
     assert "look_ahead must be a number of seconds for a stream" in outcome.err
+
+
+def test_ready_made_features_are_no_sound(grukit, tmp_path, wavs):
+    random, folder = np.random.default_rng(0), tmp_path / "frames"
+    folder.mkdir()
+    for at in range(4):
+        np.save(folder / f"{at}.npy", random.normal(size=(40, 13)).astype(np.float32))
+        (folder / f"{at}.txt").write_text("ab ba")
+    small = ("--hidden-size", 4, "--num-layers", 1, "--epochs", 1, "--look-ahead", 0.2)
+    outcome = grukit("train", "transcribe", folder, "-o", tmp_path / "model", *small)
+    assert outcome.code == 0, outcome.err
+    picture = tmp_path / "frames.png"
+    outcome = grukit("predict", tmp_path / "model", folder / "0.npy", "--plot", picture)
+    assert outcome.code == 0, outcome.err
+    assert picture.stat().st_size > 5000
+    outcome = grukit("predict", tmp_path / "model", wavs[0])
+    assert outcome.code == 1
+    assert "must be ready-made features" in outcome.err
+    outcome = grukit("predict", tmp_path / "model", "--stream")
+    assert outcome.code == 2
+    assert "live sound needs a model of sound, not of ready-made features" in outcome.err
+    np.save(folder / "bad.npy", np.full((40, 13), np.nan, np.float32))
+    outcome = grukit("predict", tmp_path / "model", folder / "bad.npy")
+    assert outcome.code == 1
+    assert "bad.npy" in outcome.err

@@ -79,27 +79,39 @@ def test_a_threshold_rejects(grukit, recognizer, wavs):
     assert grukit("predict", recognizer, wavs[0], "--threshold", 1.5).code == 2
 
 
-def test_words_are_found_in_a_recording(grukit, recognizer, model, corpus, tmp_path):
-    wav = corpus / "data" / "00001.wav"
-    found = model.spot(wav, 0.1)
-    assert found
-    outcome = grukit("predict", recognizer, wav, "--spot", "--threshold", 0.1)
-    assert outcome.out.splitlines() == [
-        f"{own.start:.2f}\t{own.end:.2f}\t{own.word}\t{own.confidence:.3f}" for own in found
-    ]
+@pytest.fixture(scope="module")
+def two(model, corpus):
+    """A recording of two words, and a threshold that only one of them reaches."""
+    for wav in sorted((corpus / "data").glob("*.wav")):
+        sure = sorted(own.confidence for own in model.spot(wav, 0.0))
+        if len(sure) == 2 and sure[1] - sure[0] > 1e-4:
+            return wav, sum(sure) / 2
+    raise AssertionError("no recording has two words of which one is surer")
+
+
+def test_words_are_found_in_a_recording(grukit, recognizer, model, two, wavs, tmp_path):
+    wav, threshold = two
+    (found,) = model.spot(wav, threshold)
+    line = f"{found.start:.2f}\t{found.end:.2f}\t{found.word}\t{found.confidence:.3f}"
+    given = (recognizer, wav, "--spot", "--threshold", threshold)
+    assert grukit("predict", *given).out == f"{line}\n"
+    assert len(grukit("predict", recognizer, wav, "--spot", "--threshold", 0).out.split("\n")) == 3
     path = tmp_path / "found.json"
-    grukit("predict", recognizer, wav, "--spot", "--threshold", 0.1, "-o", path)
-    assert json.loads(path.read_text()) == {
-        "file": str(wav),
-        "words": [own._asdict() for own in found],
-    }
+    grukit("predict", *given, "-o", path)
+    assert json.loads(path.read_text()) == {"file": str(wav), "words": [found._asdict()]}
+    grukit("predict", *given, "-o", tmp_path / "found.txt")
+    assert (tmp_path / "found.txt").read_text() == f"{line}\n"
+    grukit("predict", recognizer, *wavs[:2], "-o", path)
+    assert json.loads(path.read_text()) == [
+        {"file": str(one), **model.recognize(one).to_dict()} for one in wavs[:2]
+    ]
 
 
-def test_words_are_found_in_live_sound(grukit, recognizer, model, corpus, monkeypatch):
-    wav = corpus / "data" / "00001.wav"
+def test_words_are_found_in_live_sound(grukit, recognizer, model, two, monkeypatch):
+    wav, threshold = two
     content = (read_audio(wav, 8000) * 32767).astype("<i2").tobytes()
     samples = np.frombuffer(content, "<i2").astype(np.float32) / 32768
-    wanted = [own._asdict() for own in model.spot((samples, 8000), 0.1)]
+    wanted = [own._asdict() for own in model.spot((samples, 8000), threshold)]
     reading, writing = os.pipe()
 
     def write() -> None:
@@ -110,7 +122,7 @@ def test_words_are_found_in_live_sound(grukit, recognizer, model, corpus, monkey
     thread.start()
     with os.fdopen(reading, "rb", buffering=0) as file:
         monkeypatch.setattr(sys, "stdin", file)
-        outcome = grukit("predict", recognizer, "--stream", "--threshold", 0.1, "--json")
+        outcome = grukit("predict", recognizer, "--stream", "--threshold", threshold, "--json")
     thread.join()
     assert outcome.code == 0, outcome.err
     found = list(map(json.loads, outcome.out.splitlines()))

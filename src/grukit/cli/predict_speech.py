@@ -139,6 +139,8 @@ def listen(
 
     final: what is done with a final segment in place of that; then changes are no lines.
     """
+    if model.reader_.features is None:
+        raise typer.BadParameter("live sound needs a model of sound, not of ready-made features")
     stream, line = model.stream(rate, decoder=decoder), LiveLine()
     told = ""
 
