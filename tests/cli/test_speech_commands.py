@@ -257,3 +257,33 @@ def test_help_that_is_none_is_told(grukit, recognizer, wavs, given, complaint):
     outcome = grukit("predict", recognizer, wavs[0], *given)
     assert (outcome.code, outcome.out) == (2, "")
     assert complaint in " ".join(outcome.err.replace("│", " ").split())
+
+
+def test_of_a_long_recording_the_beginning_is_drawn(
+    grukit, recognizer, wavs, tmp_path, monkeypatch
+):
+    import numpy as np
+    import soundfile
+
+    from grukit.data.audio import read_audio
+    from grukit.tasks.speech import SpeechRecognizer
+
+    heard, titles = [], []
+    chances = SpeechRecognizer.log_chances
+
+    def spy(self, source):
+        heard.append(source)
+        return chances(self, source)
+
+    monkeypatch.setattr(SpeechRecognizer, "log_chances", spy)
+    monkeypatch.setattr(
+        "grukit.plots.speech.PosteriorsDisplay.save", lambda own, _: titles.append(own.title)
+    )
+    samples = np.resize(read_audio(wavs[0], 8000), 32 * 8000)
+    soundfile.write(tmp_path / "long.wav", samples, 8000)
+    for name in (tmp_path / "long.wav", wavs[0]):
+        outcome = grukit("inspect", recognizer, name, "--plot", tmp_path / "heard.png")
+        assert outcome.code == 0, outcome.err
+    assert (len(heard[0][0]), heard[1]) == (30 * 8000, wavs[0])
+    assert titles[0].startswith("What was heard in the first 30 of 3")
+    assert titles[1] == "What was heard"

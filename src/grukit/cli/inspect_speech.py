@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from grukit.cli.output import say, show, show_json, write_frame
 
 if TYPE_CHECKING:
+    from grukit.plots.speech import PosteriorsDisplay
     from grukit.tasks.speech import SpeechRecognizer
+
+# So many seconds are drawn.
+_DRAWN = 30.0
 
 
 def inspect_speech(
@@ -20,12 +25,25 @@ def inspect_speech(
         write_frame(transcript.to_frame(), output)
         say(f"wrote {output}")
     if plot:
-        from grukit.plots.speech import PosteriorsDisplay
-
-        chances = model.log_chances(recording)
-        PosteriorsDisplay(chances, model.alphabet_.tokens, model.step_).save(plot)
+        _posteriors(model, recording, transcript.duration).save(plot)
         say(f"wrote {plot}")
     if json:
         show_json(transcript.to_dict())
     elif not output:
         show(transcript.table())
+
+
+def _posteriors(model: SpeechRecognizer, recording: Path, duration: float) -> PosteriorsDisplay:
+    """The picture of the beginning, so that an hour needs no more memory than half a minute."""
+    from grukit.data.audio import audio_blocks
+    from grukit.plots.speech import PosteriorsDisplay
+
+    source: Any = recording
+    title = "What was heard"
+    if duration > _DRAWN and model.reader_.features is not None:
+        blocks: Any = audio_blocks(recording, model.rate, _DRAWN)
+        with closing(blocks):
+            source = next(blocks), model.rate
+        title += f" in the first {_DRAWN:g} of {duration:.1f} seconds"
+    chances = model.log_chances(source)
+    return PosteriorsDisplay(chances, model.alphabet_.tokens, model.step_, title)

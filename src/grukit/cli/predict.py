@@ -227,7 +227,7 @@ def predict(
     json: Json = False,
     config: Config = None,
 ) -> None:
-    """Forecast past the end of the data, find anomalies in it, write, judge or translate texts.
+    """Forecast past the end of the data, find anomalies, write and judge texts, recognize speech.
 
     Prints CSV. Of a forecast: series, time, the median under the name of the target, and each
     quantile; of simulated paths the number of the path. Of anomalies: time, score, threshold,
