@@ -20,23 +20,9 @@ def test_training_tells_the_errors_beside_baselines(trained):
     assert not path.with_name(f"{path.name}.training").exists()
 
 
-def test_training_is_as_in_python_but_for_what_is_given(recognizer, speech):
-    from dataclasses import asdict, replace
-
-    from grukit.tasks.speech import SpeechRecognizer
-    from grukit.tasks.speech_settings import TRAINING
-
-    found = json.loads((recognizer / "config.json").read_text())["settings"]
-    training = replace(TRAINING, epochs=12, batch_size=4, learning_rate=0.02)
-    assert found["training"] == asdict(training)
-    assert found["augmentation"] is None
-    given = {"rate", "bins", "hidden_size", "num_layers", "stride", "dropout", "look_ahead"}
-    usual = SpeechRecognizer().get_params()
-    for name in found.keys() - given - {"training", "augmentation", "tokens", "mode"}:
-        assert found[name] == usual[name], name
-
-
-def test_the_options_of_training_arrive(grukit, speech, tmp_path, monkeypatch):
+@pytest.fixture
+def asked(grukit, speech, tmp_path, monkeypatch):
+    """What a command that trains gives to SpeechRecognizer and its fit, with these options."""
     seen = {}
 
     class Spy:
@@ -47,15 +33,38 @@ def test_the_options_of_training_arrive(grukit, speech, tmp_path, monkeypatch):
             seen.update(more, data=data, validation=validation)
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("grukit.tasks.speech.SpeechRecognizer", Spy)
+    def ask(command, *given):
+        seen.clear()
+        with monkeypatch.context() as patch:
+            patch.setattr("grukit.tasks.speech.SpeechRecognizer", Spy)
+            outcome = grukit("train", command, speech, "-o", tmp_path / "m", *given)
+        assert outcome.code == 130, outcome.err
+        return dict(seen)
+
+    return ask
+
+
+@pytest.mark.parametrize(("command", "mode"), [("transcribe", "text"), ("words", "words")])
+def test_training_is_as_in_python_but_for_what_is_given(asked, command, mode):
+    from grukit.tasks.speech import SpeechRecognizer
+    from grukit.tasks.speech_settings import TRAINING
+
+    seen = asked(command)
+    usual = {**SpeechRecognizer().get_params(), "mode": mode, "training": TRAINING}
+    usual["tokens"] = {"text": "char", "words": None}[mode]  # None is char for transcripts
+    assert {name: seen.get(name, value) for name, value in usual.items()} == usual
+    assert seen["validation"] == 0.1
+    assert not seen["resume"]
+
+
+def test_the_options_of_training_arrive(asked):
     given = ("--tokens", "bpe", "--vocabulary", 99, "--validation", "held.csv", "--seed", 7)
-    assert grukit("train", "transcribe", speech, "-o", tmp_path / "m", *given).code == 130
+    seen = asked("transcribe", *given, "--language", "transcripts")
     assert (seen["mode"], seen["tokens"], seen["vocabulary"]) == ("text", "bpe", 99)
-    assert str(seen["validation"]) == "held.csv"
+    assert (str(seen["validation"]), seen["language"]) == ("held.csv", "transcripts")
     assert seen["augmentation"] is not None
-    assert seen["language"] is None
     more = ("--validation", 0.25, "--no-augment", "--look-ahead", 0.3, "--average", 0.5)
-    assert grukit("train", "words", speech, "-o", tmp_path / "m", *more).code == 130
+    seen = asked("words", *more)
     assert (seen["mode"], seen["validation"], seen["augmentation"]) == ("words", 0.25, None)
     assert (seen["look_ahead"], seen["training"].average) == (0.3, 0.5)
 
