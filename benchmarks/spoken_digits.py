@@ -36,14 +36,14 @@ SETTINGS: dict[str, Any] = {
     "rate": 8000,
     "hidden_size": 96,
     "num_layers": 2,
-    "stride": 4,
+    "stride": 2,
     "dropout": 0.2,
     "augmentation": Augmentation(
-        speed=0.2, pauses=0.1, time_masks=1, time_share=0.1, feature_masks=1, feature_share=0.15
+        speed=0.1, pauses=0.1, time_masks=1, time_share=0.1, feature_masks=1, feature_share=0.15
     ),
 }
 TRAINING: dict[str, Any] = {
-    "epochs": 40,
+    "epochs": 20,
     "batch_size": 32,
     "learning_rate": 4e-3,
     "average": 0.99,

@@ -51,3 +51,14 @@ def test_a_running_mean_is_of_the_past_and_follows_a_change():
     np.testing.assert_array_equal(before[:3000], after[:3000])
     assert abs(after[3000]).min() > 10
     assert abs(after[-100:].mean(0)).max() < 2
+
+
+def test_by_level_only_loudness_is_taken_away():
+    learned = Normalization.learn(RECORDINGS)
+    frames = RECORDINGS[2]
+    found = learned.by_level(frames)
+    np.testing.assert_allclose(learned.by_level(frames + 5), found, atol=1e-4)
+    tilted = frames + np.linspace(-3, 3, frames.shape[1], dtype=np.float32)
+    assert np.abs(learned.by_level(tilted) - found).max() > 0.1
+    assert np.abs(learned.whole(tilted) - learned.whole(frames)).max() < 1e-4
+    assert learned.by_level(frames[:0]).shape == (0, frames.shape[1])

@@ -54,6 +54,15 @@ class Normalization:
         own = frames.mean(0, dtype=np.float64) if len(frames) else self.mean
         return ((frames - own) / self.deviation).astype(np.float32)
 
+    def by_level(self, frames: np.ndarray) -> np.ndarray:
+        """A recording of a single word: less the mean of the training, as loud as the recording is.
+
+        The mean of so few frames says more of the word than of the microphone. For the logarithms
+        of energies, [T, F], as float32.
+        """
+        louder = frames.mean(dtype=np.float64) - self.mean.mean() if len(frames) else 0.0
+        return ((frames - self.mean - louder) / self.deviation).astype(np.float32)
+
     def stream(self) -> RunningNormalization:
         """The same of one that is heard as it comes."""
         return RunningNormalization(self)

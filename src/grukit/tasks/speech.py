@@ -379,7 +379,8 @@ class SpeechRecognizer(Estimator):
         hop = features.hop if features else self.hop_ms / 1000
         live, cepstra = self.look_ahead is not None, self.features == "mfcc"
         normalization = Normalization(mean, deviation)
-        reader = SpeechReader(features, size, hop, normalization, live, cepstra)
+        words_only = self.mode == "words"
+        reader = SpeechReader(features, size, hop, normalization, live, cepstra, words_only)
         network = self._new_network(size, len(alphabet))
         network.load_state_dict({k.removeprefix("network."): v for k, v in tensors.items()})
         words = NgramModel.from_text(texts[_ARPA]) if _ARPA in texts else None

@@ -91,7 +91,8 @@ def prepare(settings: SpeechRecognizer, data: Any, validation: Any) -> Prepared:
     _check_lengths([*learned, *judged], sizes, alphabet, settings.stride)
     hop = features.hop if features else settings.hop_ms / 1000
     live, cepstra = settings.look_ahead is not None, settings.features == "mfcc"
-    reader = SpeechReader(features, size, hop, normalization, live, cepstra)
+    words = settings.mode == "words"
+    reader = SpeechReader(features, size, hop, normalization, live, cepstra, words)
     return Prepared(alphabet, reader, learned, judged, sizes)
 
 

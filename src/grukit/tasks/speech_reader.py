@@ -31,6 +31,7 @@ class SpeechReader:
     size: F. hop: seconds from frame to frame.
     live: whether frames are normalized by those before them alone, as they are in a stream.
     cepstra: whether they are MFCC, rather than bands of frequency.
+    words: whether each recording is a single word.
     """
 
     features: Features | None
@@ -39,6 +40,7 @@ class SpeechReader:
     normalization: Normalization
     live: bool
     cepstra: bool
+    words: bool
 
     def __call__(self, source: Any) -> np.ndarray:
         """The frames of a Recording, a path, or (samples, rate)."""
@@ -59,6 +61,8 @@ class SpeechReader:
         """Those of frames as they were read."""
         if self.live:
             return self.normalization.stream().push(frames)
+        if self.words and not self.cepstra:
+            return self.normalization.by_level(frames)
         return self.normalization.whole(frames)
 
     def parts(self, source: Any) -> Iterator[np.ndarray]:
