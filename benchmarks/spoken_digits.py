@@ -43,7 +43,7 @@ SETTINGS: dict[str, Any] = {
     ),
 }
 TRAINING: dict[str, Any] = {
-    "epochs": 20,
+    "epochs": 14,
     "batch_size": 32,
     "learning_rate": 4e-3,
     "average": 0.99,
