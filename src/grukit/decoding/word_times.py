@@ -1,7 +1,8 @@
 """Where words begin and end, from where they were found and how loud it is there.
 
 CTC says at which step it is sure of a token, which is anywhere in its sound or a little after it
-(Graves et al. 2006). The sound itself says more: a word is as long as it is loud around its tokens.
+(Graves et al. 2006), later where a network sees little of what comes. The sound itself says more: a
+word is as long as it is loud around its tokens, all of them as much earlier as makes them loudest.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy as np
 _LOUD = 0.25
 _QUIETEST = 0.05
 _INSIDE_SECONDS = 0.12
+_LATEST_SECONDS = 0.4
 
 
 def spoken_spans(
@@ -36,6 +38,8 @@ def spoken_spans(
     if not found:
         return []
     floor = float(np.quantile(loudness, _QUIETEST))
+    late = _lateness(found, loudness, round(_LATEST_SECONDS / seconds))
+    found = [(max(0, first - late), max(0, last - late)) for first, last in found]
     walls = [0]
     for (_, before), (after, _) in pairwise(found):
         walls.append(before + _middle_of_lowest(loudness[before : after + 1]))
@@ -44,6 +48,13 @@ def spoken_spans(
         _span(own, loudness[low:high] - floor, low, round(_INSIDE_SECONDS / seconds))
         for own, (low, high) in zip(found, pairwise(walls), strict=True)
     ]
+
+
+def _lateness(found: Sequence[tuple[int, int]], loudness: np.ndarray, most: int) -> int:
+    """By how many steps the words were found later than where they are loudest."""
+    places = np.array(found).mean(axis=1).astype(np.int64)
+    earlier = np.maximum(0, places - np.arange(most + 1)[:, None])
+    return int(loudness[earlier].sum(axis=1).argmax())
 
 
 def _middle_of_lowest(loudness: np.ndarray) -> int:

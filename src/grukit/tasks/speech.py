@@ -56,7 +56,8 @@ if TYPE_CHECKING:
 # So many recordings that were not learned are transcribed after training, for the card.
 _MOST_JUDGED = 1000
 _AUGMENTATION = Augmentation()
-_ENDPOINT = Endpoint()
+# A command is to be obeyed soon after it was said; a sentence may have pauses.
+_ENDPOINTS = {"text": Endpoint(), "words": Endpoint(after_speech=0.3)}
 _ARPA = "language.arpa"
 
 
@@ -257,12 +258,13 @@ class SpeechRecognizer(Estimator):
         channels: int = 1,
         encoding: str = "s16le",
         decoder: CtcDecoder | None = None,
-        endpoint: Endpoint = _ENDPOINT,
+        endpoint: Endpoint | None = None,
     ) -> SpeechStream:
         """A stream of speech; ParameterError for a recognizer without `look_ahead`.
 
         rate, channels, encoding: of the sound that comes; by default the rate is the recognizer's.
-        endpoint: when a segment ends.
+        endpoint: when a segment ends; by default after 0.8 seconds of silence, and in mode "words"
+            after 0.3.
         """
         self._check_fitted()
         return SpeechStream(self, self._decoding(decoder, endpoint), rate, channels, encoding)
@@ -310,8 +312,9 @@ class SpeechRecognizer(Estimator):
             logits, _ = self.network_(torch.from_numpy(frames)[None], torch.tensor([len(frames)]))
             return log_softmax(logits[0], -1).numpy()
 
-    def _decoding(self, decoder: CtcDecoder | None, endpoint: Endpoint = _ENDPOINT) -> Decoding:
-        return Decoding(decoder or self.decoder(), endpoint, self.step_)
+    def _decoding(self, decoder: CtcDecoder | None, endpoint: Endpoint | None = None) -> Decoding:
+        rules = endpoint or _ENDPOINTS[self.mode]
+        return Decoding(decoder or self.decoder(), rules, self.step_)
 
     def _evaluated(
         self, every: Sequence[Recording], decoder: CtcDecoder | None = None
