@@ -41,7 +41,7 @@ SETTINGS: dict[str, Any] = {
     "num_layers": 2,
     "dropout": 0.2,
 }
-TRAINING: dict[str, Any] = {"epochs": 16, "batch_size": 8, "learning_rate": 4e-3, "patience": None}
+TRAINING: dict[str, Any] = {"epochs": 12, "batch_size": 8, "learning_rate": 4e-3, "patience": None}
 NETWORKS: dict[str, dict[str, Any]] = {"whole": {}, "live": {"look_ahead": 0.45}}
 STRINGS = {"train": 1000, "validation": 50, "test": 300}
 CHUNKS = (0.01, 0.1, 1.0, 5.0)

@@ -21,7 +21,7 @@ def test_words_that_are_all_found_late_are_where_it_is_loud():
     for start in (10, 50, 90):
         loudness[start : start + 20] = 9
     late = [(start + 30, start + 30) for start in (10, 50, 90)]
-    assert spoken_spans(late, loudness, 0.02) == [(10, 30), (50, 70), (90, 110)]
+    assert spoken_spans(late, loudness, 0.02, is_late=True) == [(10, 30), (50, 70), (90, 110)]
 
 
 def test_a_short_silence_inside_a_word_is_part_of_it_and_a_long_one_is_not():

@@ -19,11 +19,13 @@ def segment_of(
     loudness: np.ndarray | None = None,
     first: int = 0,
     is_final: bool = True,
+    is_late: bool = False,
 ) -> Segment | None:
     """The segment of a text; None if it says nothing.
 
     seconds: from frame to frame of the search.
     loudness: of each frame from frame `first` on, on a logarithmic scale, if it is known.
+    is_late: whether words are found later than they are said.
 
     A token lasts for its frame. A word lasts as `grukit.decoding.word_times` has it; where it is
     not known how loud it was, from its first token to its last. It is as sure as its tokens are in
@@ -48,7 +50,9 @@ def segment_of(
     spans = [(own[0][1], own[-1][1] + 1) for own in parts]
     if loudness is not None:
         inside = [(start - first, end - 1 - first) for start, end in spans]
-        spans = [(a + first, b + first) for a, b in spoken_spans(inside, loudness, seconds)]
+        spans = [
+            (a + first, b + first) for a, b in spoken_spans(inside, loudness, seconds, is_late)
+        ]
     words = tuple(
         TimedWord(text, start * seconds, end * seconds, fmean(sure for *_, sure in own))
         for own, (start, end) in zip(parts, spans, strict=True)

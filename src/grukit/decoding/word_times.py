@@ -1,8 +1,8 @@
 """Where words begin and end, from where they were found and how loud it is there.
 
 CTC says at which step it is sure of a token, which is anywhere in its sound or a little after it
-(Graves et al. 2006), later where a network sees little of what comes. The sound itself says more: a
-word is as long as it is loud around its tokens, all of them as much earlier as makes them loudest.
+(Graves et al. 2006). The sound itself says more: a word is as long as it is loud around its tokens;
+where those are late, all of them as much earlier as makes them loudest.
 """
 
 from __future__ import annotations
@@ -21,13 +21,18 @@ _LATEST_SECONDS = 0.4
 
 
 def spoken_spans(
-    found: Sequence[tuple[int, int]], loudness: np.ndarray, seconds: float
+    found: Sequence[tuple[int, int]],
+    loudness: np.ndarray,
+    seconds: float,
+    is_late: bool = False,
 ) -> list[tuple[int, int]]:
     """The first step of each word, and the step after its last.
 
     found: the first and the last step at which tokens of each word were found, in order.
     loudness: of every step, on a logarithmic scale, [T].
     seconds: from step to step.
+    is_late: whether words may all have been found later than they were said, as by a network that
+        sees little of what comes.
 
     No word goes beyond the quietest step between it and its neighbour.
 
@@ -38,7 +43,7 @@ def spoken_spans(
     if not found:
         return []
     floor = float(np.quantile(loudness, _QUIETEST))
-    late = _lateness(found, loudness, round(_LATEST_SECONDS / seconds))
+    late = _lateness(found, loudness, round(_LATEST_SECONDS / seconds)) if is_late else 0
     found = [(max(0, first - late), max(0, last - late)) for first, last in found]
     walls = [0]
     for (_, before), (after, _) in pairwise(found):

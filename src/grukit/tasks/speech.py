@@ -314,7 +314,7 @@ class SpeechRecognizer(Estimator):
 
     def _decoding(self, decoder: CtcDecoder | None, endpoint: Endpoint | None = None) -> Decoding:
         rules = endpoint or _ENDPOINTS[self.mode]
-        return Decoding(decoder or self.decoder(), rules, self.step_)
+        return Decoding(decoder or self.decoder(), rules, self.step_, self.look_ahead is not None)
 
     def _evaluated(
         self, every: Sequence[Recording], decoder: CtcDecoder | None = None

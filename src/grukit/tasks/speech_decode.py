@@ -13,12 +13,15 @@ from grukit.results.transcript import Segment
 class Decoding:
     """One recording or stream: its chances come in any pieces, its segments in order.
 
-    seconds: from step to step.
+    seconds: from step to step. is_live: whether the network sees but little of what comes.
     """
 
-    def __init__(self, decoder: CtcDecoder, endpoint: Endpoint, seconds: float) -> None:
+    def __init__(
+        self, decoder: CtcDecoder, endpoint: Endpoint, seconds: float, is_live: bool
+    ) -> None:
         self._alphabet, self._seconds = decoder.alphabet, seconds
         self._stream = decoder.stream(endpoint, seconds)
+        self._is_live = is_live
         self._loudness = np.zeros(0, np.float32)
         self._first = 0
 
@@ -46,7 +49,9 @@ class Decoding:
 
     def _segment(self, found: CtcHypothesis, end: int, is_final: bool) -> Segment | None:
         loudness = self._loudness[: end - self._first]
-        return segment_of(found, self._alphabet, self._seconds, loudness, self._first, is_final)
+        return segment_of(
+            found, self._alphabet, self._seconds, loudness, self._first, is_final, self._is_live
+        )
 
     def _forget(self, first: int) -> None:
         """What is before this step is of segments that have ended."""
