@@ -59,7 +59,7 @@ comma := ,
 define cpp_tests
 $(CMAKE) -S . -B build/$(1) -DGRUKIT_TESTS=ON $(GENERATOR) $(2) >/dev/null
 $(CMAKE) --build build/$(1) --target cpp_tests --parallel $(WORKERS)
-$(dir $(CMAKE))ctest --test-dir build/$(1) --output-on-failure --no-tests=error
+$(dir $(CMAKE))ctest --test-dir build/$(1) --output-on-failure --no-tests=error --timeout 300
 endef
 
 # The demo needs little, so that a newcomer waits little; setup adds the rest.
