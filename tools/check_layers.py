@@ -15,9 +15,8 @@ from pathlib import Path
 
 ROWS = (
     ("cli", "server"),
-    ("insight",),
+    ("insight", "recipes"),
     ("export",),
-    ("recipes",),
     ("tasks",),
     ("plots",),
     ("training", "decoding", "evaluation", "data"),

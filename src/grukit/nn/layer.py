@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -265,19 +265,90 @@ class Layer(nn.Module):
         mode; each part of the record is [T, B, H], laid out as the input. Raises
         ParameterError if there is no such layer or direction.
         """
+        x, given = self._place(input, hx, layer, reverse, lengths, resets)
+        parts = self.recurrence.trace(x, **given, variant=self._variant, reverse=reverse)
+        names = {"hidden": "h", "cell": "c"}
+        fields: tuple[str, ...] = self.Trace._fields
+        traced = {name: parts[names.get(name) or name] for name in fields}
+        return self.Trace(**self._laid_out(traced, input))
+
+    def sums(
+        self,
+        input: Tensor,
+        hx: Any = None,
+        *,
+        layer: int = 0,
+        reverse: bool = False,
+        lengths: Tensor | Sequence[int] | None = None,
+        resets: Tensor | None = None,
+    ) -> dict[str, Tensor]:
+        """What is added up inside the gates of one layer and direction at every step.
+
+        Takes the arguments of ``trace``. By name, laid out as the input: "of_x" and "of_h", the
+        shares of the input and of the state with their biases, [T, B, G] in the order of the
+        weights' rows; "before", the state h that the step began with, [T, B, H].
+
+        >>> import torch
+        >>> from grukit.nn import RNN
+        >>> layer, x = RNN(3, 4), torch.zeros(5, 2, 3)
+        >>> sums = layer.sums(x)
+        >>> torch.equal(torch.tanh(sums["of_x"] + sums["of_h"]), layer.trace(x).hidden)
+        True
+        """
+        x, given = self._place(input, hx, layer, reverse, lengths, resets)
+        parts = self.recurrence.sums(x, **given, variant=self._variant, reverse=reverse)
+        return self._laid_out(parts, input)
+
+    def steps(
+        self,
+        input: Tensor,
+        hx: Any = None,
+        *,
+        layer: int = 0,
+        reverse: bool = False,
+        lengths: Tensor | Sequence[int] | None = None,
+        resets: Tensor | None = None,
+    ) -> tuple[Tensor, States, Callable[..., States]]:
+        """One layer and direction as a function of one step, of ordinary torch ops.
+
+        Takes the arguments of ``trace``; lengths and resets only reach the layers below. Gives
+        what enters the layer, [T, B, I]; its states before the first step, h or h and c, [B, H]
+        each; and step(x [B, I], *states) -> states, as in eval mode, which may be differentiated
+        in every way.
+        """
+        x, given = self._place(input, hx, layer, reverse, lengths, resets)
+        states = tuple(own for own in (given["h0"], given.get("c0")) if own is not None)
+        weights = self._weights(layer, reverse) | self._keeps(x, (), training=False)
+
+        def step(x: Tensor, *states: Tensor) -> States:
+            named = dict(zip(("h0", "c0"), states, strict=False))
+            return self.recurrence.step(x, **named, **weights, variant=self._variant)[1]
+
+        return x, states, step
+
+    def _place(
+        self,
+        input: Tensor,
+        hx: Any,
+        layer: int,
+        reverse: bool,
+        lengths: Tensor | Sequence[int] | None,
+        resets: Tensor | None,
+    ) -> tuple[Tensor, dict[str, Tensor | None]]:
+        """What enters one layer and direction, [T, B, I], and the op's other arguments."""
         self._check_place(input, layer, reverse)
         x, states, lengths, resets = self._time_major(input, hx, lengths, resets)
         for below in range(layer):
             x, _ = self._run_layer(below, x, states, lengths, resets, training=False)
-        given = self._given(layer, reverse, x, states, lengths, resets, training=False)
-        parts = self.recurrence.trace(x, **given, variant=self._variant, reverse=reverse)
-        parts |= {"hidden": parts["h"], "cell": parts.get("c")}
-        traced = self.Trace(*(parts[name] for name in self.Trace._fields))
+        return x, self._given(layer, reverse, x, states, lengths, resets, training=False)
+
+    def _laid_out(self, parts: dict[str, Tensor], input: Tensor) -> dict[str, Tensor]:
+        """[T, B, ...] each, as the input is."""
         if self.models is None and input.dim() == 2:
-            return self.Trace(*(part[:, 0] for part in traced))
+            return {name: part[:, 0] for name, part in parts.items()}
         if self.batch_first:
-            return self.Trace(*(part.transpose(-3, -2) for part in traced))
-        return traced
+            return {name: part.transpose(-3, -2) for name, part in parts.items()}
+        return parts
 
     def explain(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -132,11 +132,31 @@ class Recurrence:
         **named: Tensor | None,
     ) -> dict[str, Tensor]:
         """What the cell keeps of every step, and its states h and c, [T, B, H] each."""
+        return self._by_definition(sequence.trace, tensors, named, variant, reverse)
+
+    def sums(
+        self,
+        *tensors: Tensor | None,
+        variant: str | None = None,
+        reverse: bool = False,
+        **named: Tensor | None,
+    ) -> dict[str, Tensor]:
+        """What every step adds up inside the gates, by name: see `sequence.sums`."""
+        return self._by_definition(sequence.sums, tensors, named, variant, reverse)
+
+    def _by_definition(
+        self,
+        function: Callable[..., dict[str, Tensor]],
+        tensors: tuple[Tensor | None, ...],
+        named: dict[str, Tensor | None],
+        variant: str | None,
+        reverse: bool,
+    ) -> dict[str, Tensor]:
         variant = self._variant(variant)
         call = _cast(Arguments(*tensors, **named))  # type: ignore[arg-type]
         self._check([call], variant)
         with autocast_off(call.x.device):
-            return sequence.trace(self.cell, call, variant, reverse)
+            return function(self.cell, call, variant, reverse)
 
     def explain(
         self,

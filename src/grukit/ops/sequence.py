@@ -5,7 +5,8 @@ Every derivative and transform follows from it; in float64 it is the oracle of t
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -50,6 +51,29 @@ def trace(cell: Cell, tensors: Arguments, variant: str, reverse: bool = False) -
         parts[name] = over_steps([states[index] for states in steps.states], initial[index])
     valid = counting(tensors)
     return {name: masked(part.to(tensors.x.dtype), valid) for name, part in parts.items()}
+
+
+def sums(cell: Cell, tensors: Arguments, variant: str, reverse: bool = False) -> dict[str, Tensor]:
+    """What every step adds up inside the gates: "of_x" and "of_h", [T, B, G], rows as in the
+    weights; and "before", the state h that it began with. Steps that do not count are zero.
+    """
+    found: list[Tensor] = []
+
+    def watched(projection: Projection) -> Projection:
+        def product(a: Tensor) -> Tensor:
+            found.append(projection(a))
+            return found[-1]
+
+        return product  # type: ignore[return-value]
+
+    def step(of_x: Tensor, states: States, a: Tensor, recurrent: list[Projection], *rest: Any):
+        found.clear()
+        new, _ = cell.step(of_x, states, a, [watched(own) for own in recurrent], *rest)
+        return new, (states[0], of_x, torch.cat(found, dim=-1))
+
+    names = ("before", "of_x", "of_h")
+    parts = trace(replace(cell, step=step, kept=names), tensors, variant, reverse)
+    return {name: parts[name] for name in names}
 
 
 def forward(

@@ -1,0 +1,1 @@
+"""What goes on inside a network: gates, gradients, and cells beside each other."""

@@ -1,0 +1,207 @@
+"""How each kind of model is made to read an input while its layers are recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from grukit.core.errors import DataError, must_be
+from grukit.insight.features import text_features, word_ends
+from grukit.results.conversion import iso
+
+
+@dataclass(frozen=True, eq=False)
+class Steps:
+    """What T steps of a layer are about; see `GateRecord`."""
+
+    labels: Sequence[str]
+    step: str = "step"
+    features: Mapping[str, np.ndarray] = field(default_factory=dict)
+    boundaries: np.ndarray | None = None
+    picture: np.ndarray | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """A network, what to call to make it read, and what the steps of a layer are.
+
+    about: by the number of steps; steps of any other number have numbers as labels.
+    """
+
+    network: nn.Module
+    run: Callable[[], Any]
+    about: Mapping[int, Steps]
+
+
+def of_module(network: nn.Module, input: Any) -> Reading:
+    """Of any network: it is called with the input, a tensor or what torch.as_tensor takes."""
+    if not isinstance(input, (torch.Tensor, tuple)):  # a PackedSequence is a tuple
+        input = torch.as_tensor(np.asarray(input))
+    own = next((p for p in network.parameters() if p.is_floating_point()), None)
+    if own is not None and isinstance(input, torch.Tensor) and input.is_floating_point():
+        input = input.to(own.dtype)
+    given = input if type(input) is tuple else (input,)
+    return Reading(network, lambda: network(*given), {})
+
+
+def of_generator(model: Any, input: Any) -> Reading:
+    """Of a TextGenerator, and a text or the Path of a file."""
+    text = _text_of(input)
+    pieces = model.tokenizer_.pieces(text)
+    tokens = torch.from_numpy(model.tokenizer_.encode(text).astype(np.int64))
+    # Before a text the model reads the end of the one before.
+    labels, row = ["", *pieces], torch.cat([torch.tensor([model._end]), tokens])[None]
+    return Reading(model.network_, lambda: model.network_(row), _of_pieces(labels))
+
+
+def of_classifier(model: Any, input: Any) -> Reading:
+    """Of a TextClassifier, and a text."""
+    text = _text_of(input)
+    tokens = torch.from_numpy(model._cut(model.tokenizer_.encode(text)).astype(np.int64))
+    pieces = model._cut(np.array(model.tokenizer_.pieces(text), object)).tolist()
+    lengths = torch.tensor([len(tokens)])
+    return Reading(
+        model.network_, lambda: model.network_(tokens[None], lengths), _of_pieces(pieces)
+    )
+
+
+def of_translator(model: Any, input: Any) -> Reading:
+    """Of the encoders of a Translator, and a text."""
+    from grukit.decoding.interpreter import END, spaced, tokens_of
+
+    text = _text_of(input)
+    end = model.tokenizer_.special(END)
+    row = torch.from_numpy(np.append(tokens_of(model.tokenizer_, text), end).astype(np.int64))
+    pieces = [*model.tokenizer_.pieces(spaced(text)), ""]
+    lengths = torch.tensor([len(row)])
+
+    def run() -> None:
+        for network in model.network_:
+            network.start(row[None], lengths)
+
+    return Reading(model.network_, run, _of_pieces(pieces))
+
+
+def of_forecaster(model: Any, input: Any) -> Reading:
+    """Of a Forecaster, and a table as for `predict` (None: the end of the training data).
+
+    Of several series the first is read.
+    """
+    from grukit.data.windows import Windows
+    from grukit.nn.recursive import RecursiveForecaster
+    from grukit.tasks.forecast_network import answer
+    from grukit.tasks.forecast_origins import ahead_of
+    from grukit.tasks.forecast_settings import columns_of
+
+    known = model._model
+    encoded, at, _ = ahead_of(known, columns_of(model), input, None)
+    batch = Windows(encoded, at[:1], known.shape).batch(torch.tensor([0]))
+    lookback = known.shape.lookback
+    times = encoded.times[at[0] - lookback : at[0]]
+    past = batch.past[0].double().numpy()
+    encoder = known.encoder
+    names = [(model.target, 1), ("observed", 1), (f"change of {model.target}", 1)]
+    names += [(column.name, column.width) for column in (*encoder.past, *encoder.future)]
+    names += [(f"calendar {name}", 1) for name in encoder.calendar.feature_names]
+    names += [(column.name, column.width) for column in encoder.issued]
+    features, first = {}, 0
+    for name, width in names:
+        for own in range(width):
+            title = name if width == 1 else f"{name} ({own + 1})"
+            features[title] = past[:, first + own]
+        first += width
+    features = {name: values for name, values in features.items() if np.ptp(values) > 0}
+    steps = Steps(iso(times).tolist(), "row", features, None, past[:, :1])
+    about = {lookback: steps}
+    network = known.network
+    if isinstance(network, RecursiveForecaster):
+        # The layer reads each value to answer for the next.
+        ahead = batch.future.shape[-1]
+        known_behind = batch.past[..., batch.past.shape[-1] - ahead :]
+        given = batch.past[..., 0], batch.past[..., 1] > 0, known_behind
+
+        def run() -> Any:
+            return network(*given, batch.static, batch.series)
+
+        about[lookback - 1] = _without_last(steps)
+    else:
+
+        def run() -> Any:
+            return answer(network, batch)
+
+        segment = getattr(network, "segment", None)
+        if segment is not None:
+            starts = range(-(-lookback % segment), lookback, segment)
+            labels = [steps.labels[max(0, start)] for start in starts]
+            about[len(labels)] = Steps(labels, "segment")
+    return Reading(network, run, about)
+
+
+def of_detector(model: Any, input: Any) -> Reading:
+    """Of an AnomalyDetector, and a table as for `detect`; read as a new stream."""
+    from grukit.tasks.anomaly_input import read_rows
+
+    rows = read_rows(input, model.time, model.channels_)
+    count = len(rows.values)
+    labels = list(map(str, range(count))) if rows.times is None else iso(rows.times).tolist()
+    scaled = np.nan_to_num(model._stream.model.scaled(rows.values))
+    features = dict(zip(rows.channels, scaled.T, strict=True))
+    about = {count: Steps(labels, "row", features, None, scaled)}
+    if model.network_.forecaster is not None:
+        return Reading(model.network_.forecaster, lambda: model.decision_function(input), about)
+    window = model._stream.model.window
+    recent = torch.from_numpy(np.arcsinh(scaled[-window:]).astype(np.float32))
+    last = Steps(labels[-window:], "row", {k: v[-window:] for k, v in features.items()})
+    network = model.network_.autoencoder
+    return Reading(network, lambda: network(recent[None]), {len(recent): last})
+
+
+def of_recognizer(model: Any, input: Any) -> Reading:
+    """Of a SpeechRecognizer, and a recording as for `transcribe`."""
+    from grukit.tasks.speech_reader import raw_frames
+
+    frames = model.reader_(input)
+    raw = raw_frames(input, model.reader_.features, model.reader_.size)[:: model.stride]
+    labels = [f"{at * model.step_:.2f}" for at in range(len(raw))]
+    features = {"loudness": model.reader_.loudness(raw).astype(np.float64)}
+    steps = Steps(labels, "second", features, None, raw.astype(np.float64))
+    return Reading(model.network_, lambda: model._chances(frames), {len(raw): steps})
+
+
+READINGS: dict[str, Callable[[Any, Any], Reading]] = {
+    "anomaly": of_detector,
+    "classification": of_classifier,
+    "forecast": of_forecaster,
+    "generation": of_generator,
+    "speech": of_recognizer,
+    "translation": of_translator,
+}
+"""By the task of an estimator."""
+
+
+def _of_pieces(pieces: Sequence[str]) -> dict[int, Steps]:
+    if not any(pieces):
+        raise DataError(must_be("the text", "at least one token long", "none"))
+    single = all(len(piece) <= 1 for piece in pieces)
+    step = "character" if single else "token"
+    return {len(pieces): Steps(pieces, step, text_features(pieces), word_ends(pieces))}
+
+
+def _without_last(steps: Steps) -> Steps:
+    features = {name: values[:-1] for name, values in steps.features.items()}
+    picture = None if steps.picture is None else steps.picture[:-1]
+    return Steps(steps.labels[:-1], steps.step, features, None, picture)
+
+
+def _text_of(input: Any) -> str:
+    if isinstance(input, Path):
+        return input.read_text(encoding="utf-8")
+    if not isinstance(input, str) or not input:
+        raise DataError(must_be("the input", "a text that is not empty, or a Path", input))
+    return input

@@ -1,0 +1,215 @@
+"""What a hand-set GRU does is found, and what it does not do is not."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from planted_gru import (
+    COUNTER,
+    DEAD,
+    DEFECTS,
+    FORGETTER,
+    SATURATED,
+    bracketed,
+    one_hot,
+    planted_gru,
+)
+
+from grukit import nn
+from grukit.core.errors import ParameterError
+from grukit.insight.features import text_features, word_ends
+from grukit.insight.gates import inspect_gates, read_gates
+from grukit.insight.units import memory_lengths, quantiles
+from grukit.results.gate_report import GateReport
+from grukit.results.gates import GateRecord
+
+TEXT = bracketed()
+
+
+def report_of(layer, text=TEXT) -> GateReport:
+    return inspect_gates(read_gates(layer, one_hot(text)), text_features(text), word_ends(text))
+
+
+def units(report: GateReport, what: str) -> list[int]:
+    return [int(unit) for _, unit in report.named(what)]
+
+
+def counters(report: GateReport) -> list[int]:
+    return [int(one.unit) for one in report.follows if one.feature == "bracket depth"]
+
+
+@pytest.mark.parametrize("kind", ["torch", "grukit"])
+def test_the_planted_truth_is_found(kind):
+    layer = planted_gru()
+    report = report_of(layer if kind == "torch" else nn.convert.from_torch(layer))
+    assert counters(report) == [COUNTER]
+    assert report.follows[0].correlation > 0.98
+    assert units(report, "reset") == [FORGETTER]
+    assert units(report, "dead") == [DEAD]
+    assert units(report, "saturated") == [SATURATED]
+    memories = [unit.memory.median for unit in report.units if unit.memory]
+    assert memories.index(max(memories)) == COUNTER
+    words = "\n".join(report.words())
+    for said in ("follow bracket depth: 3 (+1.00)", "dead: the state never moves: 7"):
+        assert said in words
+    assert "reset at boundaries: 5 (0.00 may pass there, 0.99 elsewhere)" in words
+    assert "saturated: the state is always at an end: 8" in words
+
+
+def test_the_planted_truth_is_found_in_other_texts():
+    for seed in range(1, 4):
+        report = report_of(planted_gru(), bracketed(300, seed))
+        assert counters(report) == [COUNTER]
+        assert units(report, "reset") == [FORGETTER]
+
+
+@pytest.mark.parametrize("defect", DEFECTS)
+def test_a_unit_that_does_something_else_is_not_named(defect):
+    report = report_of(planted_gru(defect))
+    named = {
+        "counts letters": COUNTER in counters(report),
+        "resets nowhere": FORGETTER in units(report, "reset"),
+        "lives": DEAD in units(report, "dead"),
+        "swings": SATURATED in units(report, "saturated"),
+    }
+    assert not named.pop(defect)
+    assert all(named.values())
+
+
+def test_random_layers_are_named_nothing():
+    for seed in range(5):
+        torch.manual_seed(seed)
+        report = report_of(nn.GRU(5, 32))
+        assert not any(unit.is_ for unit in report.units)
+        assert not report.doubled
+        assert not counters(report)
+
+
+def test_boundaries_elsewhere_reset_nobody():
+    records = read_gates(planted_gru(), one_hot(TEXT))
+    shifted = np.roll(word_ends(TEXT), 1)
+    assert not inspect_gates(records, {}, shifted).named("reset")
+
+
+def test_doubled_units_are_found():
+    layer = planted_gru()
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            parameter.view(3, 10, -1)[:, 2] = parameter.view(3, 10, -1)[:, 1]
+        # What they read of each other is one number now, so it stays the same in both.
+    (pair,) = report_of(layer).doubled
+    assert (pair.one, pair.other) == ("1", "2")
+    assert pair.correlation == pytest.approx(1.0)
+
+
+def record(carry, **changed) -> GateRecord:
+    carry = np.asarray(carry, np.float64)
+    gates = {"update": carry, "hidden": np.cumsum(np.ones_like(carry), axis=0) / 1e3}
+    return GateRecord("layer", "gru", tuple(map(str, range(len(carry)))), gates, **changed)
+
+
+def test_a_constant_gate_has_the_memory_of_its_power():
+    for carry in (0.3, 0.7, 0.9, 0.99):
+        (unit,) = inspect_gates([record(np.full((400, 1), carry))]).units
+        assert unit.memory.median == math.ceil(-1 / math.log(carry))
+        assert unit.memory.low == unit.memory.high == unit.memory.median
+
+
+def test_a_memory_longer_than_the_sequence_is_told_as_such():
+    (unit,) = inspect_gates([record(np.full((100, 1), 0.9999))]).units
+    assert unit.memory.median == math.inf
+    assert "holds" in unit.is_
+    assert inspect_gates([record(np.full((100, 1), 0.9999))]).to_dict()["units"][0]["memory"] == {
+        "median": None,
+        "low": None,
+        "high": None,
+    }
+
+
+def test_memory_lengths_are_those_of_a_plain_loop():
+    carry = np.random.default_rng(0).uniform(0.5, 1.0, (60, 3))
+    lengths, seen = memory_lengths(carry)
+    for unit in range(3):
+        for start in range(59):
+            product, wanted = 1.0, None
+            for at in range(start + 1, 60):
+                product *= carry[at, unit]
+                if product <= 1 / math.e:
+                    wanted = at - start
+                    break
+            assert seen[start, unit] == (wanted is not None)
+            assert lengths[start, unit] == (59 - start if wanted is None else wanted)
+
+
+def test_a_layer_that_reads_backwards_remembers_what_comes_later():
+    carry = np.concatenate([np.full((50, 1), 0.99), np.full((1, 1), 0.0), np.full((49, 1), 0.5)])
+    ahead, _ = (inspect_gates([record(carry, reverse=back)]).units[0] for back in (False, True))
+    back = inspect_gates([record(carry[::-1], reverse=True)]).units[0]
+    assert ahead.memory == back.memory
+
+
+def test_quantiles_count_what_was_cut_off():
+    # Without the ones that were cut off the median would be 2.
+    lengths, seen = np.array([1, 2, 3, 5, 5, 5]), np.array([1, 1, 1, 0, 0, 0], bool)
+    assert quantiles(lengths, seen, (0.1, 0.5, 0.9)) == [1.0, 3.0, math.inf]
+    assert quantiles(lengths, np.ones(6, bool), (0.5,)) == [3.0]
+
+
+def test_several_inputs_are_judged_together():
+    records = []
+    for seed in (1, 2):
+        text = bracketed(300, seed)
+        (one,) = read_gates(planted_gru(), one_hot(text))
+        record = GateRecord(
+            one.layer,
+            one.cell,
+            tuple(text),
+            one.gates,
+            features=text_features(text),
+            boundaries=word_ends(text),
+        )
+        records.append(record)
+    report = inspect_gates(records)
+    assert report.steps == {"GRU": 600}
+    assert counters(report) == [COUNTER]
+    assert units(report, "reset") == [FORGETTER]
+
+
+def test_stuck_gates_are_named():
+    layer = planted_gru()
+    with torch.no_grad():
+        layer.bias_ih_l0[10 + DEAD] = 9.0
+    report = report_of(layer)
+    assert [own.stuck for own in report.units if own.stuck] == [{"update": "1"}]
+    assert any("update gate always near 1 (it hardly ever writes): 7" in s for s in report.words())
+
+
+def test_a_report_is_a_table_a_frame_and_json():
+    report = report_of(planted_gru())
+    assert json.loads(json.dumps(report.to_dict(), allow_nan=False))["units"][3]["unit"] == "3"
+    assert len(report.to_frame()) == 10
+    header, first, *_ = report.table(most=3).splitlines()
+    assert header.split()[:2] == ["layer", "unit"]
+    assert "3" in first
+    assert report.table(most=3).endswith("(7 other units)")
+
+
+def test_of_an_lstm_the_forget_gate_carries_and_a_plain_network_has_none():
+    torch.manual_seed(0)
+    lstm, rnn = (report_of(kind(5, 6)) for kind in (nn.LSTM, nn.RNN))
+    assert all(unit.memory is not None and unit.passing is not None for unit in lstm.units)
+    assert all(unit.memory is None and unit.passing is None for unit in rnn.units)
+
+
+def test_features_and_boundaries_have_a_value_for_each_step():
+    records = read_gates(planted_gru(), one_hot(TEXT))
+    with pytest.raises(ParameterError, match="the feature depth must be of shape"):
+        inspect_gates(records, {"depth": np.zeros(3)})
+    with pytest.raises(ParameterError, match="boundaries must be bool of shape"):
+        inspect_gates(records, boundaries=np.zeros(3, bool))
+    with pytest.raises(ParameterError, match="records must be at least one"):
+        inspect_gates([])
