@@ -1,0 +1,276 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from grukit.core.errors import DataError, GrukitError, ParameterError
+from grukit.data.problems import problem
+from grukit.insight import compare as module
+from grukit.insight.compare import compare, read_comparison
+from grukit.insight.setups import BUDGETS, Setup
+from grukit.insight.trial import Trial, loss_of, memory_bytes, run, saved, score_of
+from grukit.nn.sequence_model import (
+    SequenceModel,
+    comparable_cells,
+    parameters_of,
+    width_for,
+)
+
+TINY = Setup(
+    sizes={"length": 12, "train": 96, "test": 32},
+    parameters=400,
+    width=7,
+    rates=(0.003, 0.03),
+    training={"epochs": 3, "batch_size": 32},
+)
+each_cell = pytest.mark.parametrize("cell", comparable_cells())
+
+
+def tiny(folder, cells=("rnn", "gru"), **more):
+    return compare({"adding": TINY}, cells, folder=folder, **{"seeds": 2, **more})
+
+
+@each_cell
+def test_networks_have_about_equal_parameters(cell):
+    width = width_for(20_000, cell, 10, 9, 1)
+    found = parameters_of(SequenceModel(cell, 10, width, 9))
+    assert found == pytest.approx(20_000, rel=0.03)
+    for other in (width - 1, width + 1):
+        away = abs(parameters_of(SequenceModel(cell, 10, other, 9)) - 20_000)
+        assert away >= abs(found - 20_000)
+
+
+@each_cell
+def test_a_model_answers_at_the_steps_asked_alone(cell):
+    model = SequenceModel(cell, 2, 5, 3).eval()
+    inputs, lengths = torch.randn(4, 2, 2), torch.tensor([4, 2])
+    asked = torch.tensor([[0, 1], [1, 1], [0, 0], [1, 0]], dtype=torch.bool)
+    answers = model(inputs, lengths, asked)
+    assert answers.shape == (4, 3)
+    changed = inputs.clone()
+    changed[2:, 1] += 1  # beyond the second sequence's end
+    assert torch.equal(model(changed, lengths, asked), answers)
+    sole = model(inputs[:2, 1:], torch.tensor([2]), asked[:2, 1:])
+    assert torch.allclose(sole, answers[[0, 2]], atol=1e-6)
+
+
+def test_an_lstm_begins_with_a_forget_bias_of_one():
+    layer = SequenceModel("lstm", 2, 5, 1).recurrent
+    assert (layer.bias_ih_l0 + layer.bias_hh_l0)[5:10].tolist() == [1.0] * 5
+    assert (layer.bias_ih_l0 + layer.bias_hh_l0)[:5].tolist() == [0.0] * 5
+
+
+def test_an_unknown_cell_is_refused():
+    with pytest.raises(ParameterError, match="cell must be one of"):
+        SequenceModel("gro", 1, 1, 1)
+
+
+def test_losses_are_those_of_the_definitions():
+    keys = problem("adding", length=10, train=4, test=4)
+    batch = keys.train.batch(torch.arange(4))
+    answers = torch.randn(4, 1)
+    total = loss_of("number", lambda *_: answers, batch)  # pyright: ignore
+    assert float(total.total) == pytest.approx(float(((answers[:, 0] - batch.targets) ** 2).sum()))
+    assert total.count == 4
+    logits, truth = torch.randn(4, 88), torch.randint(0, 2, (4, 88)).float()
+    batch = batch._replace(targets=truth)
+    p = logits.sigmoid()
+    by_hand = -(truth * p.log() + (1 - truth) * (1 - p).log()).sum()
+    total = loss_of("keys", lambda *_: logits, batch)  # pyright: ignore
+    assert float(total.total) == pytest.approx(float(by_hand), rel=1e-5)
+    assert total.count == 4
+
+
+def test_a_perfect_model_has_the_perfect_score_and_a_blank_one_the_blank():
+    own = problem("anbn", longest=5, test_longest=70, train=4)
+
+    class Counter(torch.nn.Module):
+        """Says what comes next by counting, up to `most`."""
+
+        def __init__(self, most: int) -> None:
+            super().__init__()
+            self.most = most
+
+        def forward(self, inputs, lengths, asked):
+            steps = inputs[..., 1].cumsum(0)
+            ends = (steps == lengths / 2) & (lengths / 2 <= self.most)
+            answers = torch.zeros(*asked.shape, 3)
+            answers[..., 1] = 1
+            answers[..., 2] = 2.0 * ends
+            return answers[asked]
+
+    assert score_of(Counter(70), own) == 70
+    assert score_of(Counter(66), own) == 66
+    assert score_of(Counter(0), own) == own.blank == 0
+    blank = problem("copy_memory", delay=10, train=1, test=3000)
+
+    class Blank(torch.nn.Module):
+        def forward(self, inputs, lengths, asked):
+            answers = torch.full((*asked.shape, 9), -50.0)
+            answers[:20, :, 8] = 50
+            answers[20:, :, :8] = 0
+            return answers[asked]
+
+    assert score_of(Blank(), blank) == pytest.approx(blank.blank, rel=1e-4)
+
+
+def test_every_run_is_saved_and_the_same_call_trains_nothing(tmp_path, monkeypatch):
+    told = []
+    found = tiny(tmp_path, tell=lambda trial, done, count: told.append((done, count)))
+    assert told == [(n, 6) for n in range(1, 7)]
+    assert sorted((own.cell, own.seed) for own in found.runs) == [
+        *(("gru", 0), ("gru", 0), ("gru", 1)),
+        *(("rnn", 0), ("rnn", 0), ("rnn", 1)),
+    ]
+    files = sorted(path.suffix for path in tmp_path.iterdir())
+    assert files == [".json"] * 7
+    monkeypatch.setattr(module, "run", None)
+    again = tiny(tmp_path)
+    assert again.to_dict() == found.to_dict() == read_comparison(tmp_path).to_dict()
+
+
+def test_the_same_trial_gives_the_same_figures_but_for_time(tmp_path):
+    trial = Trial("adding", TINY, "gru", 7, 0.03, 0)
+    one, two = (run(trial, folder) for folder in _folders(tmp_path, 2))
+    assert one.validation_losses == two.validation_losses
+    assert one.score == two.score
+    other = run(dataclasses.replace(trial, seed=1), tmp_path)
+    assert other.score != one.score
+
+
+def _folders(parent, count):
+    for at in range(count):
+        (parent / str(at)).mkdir()
+        yield parent / str(at)
+
+
+def test_a_killed_run_goes_on_where_it_was(tmp_path):
+    trial = Trial("adding", TINY, "lstm", 5, 0.03, 0)
+    whole, part = _folders(tmp_path, 2)
+    true = run(trial, whole)
+
+    class Killed(BaseException):
+        pass
+
+    def kill(trial, record):
+        if record.epoch == 3:
+            raise Killed
+
+    with pytest.raises(Killed):
+        run(trial, part, kill)
+    assert saved(trial, part) is None
+    seen = []
+    again = run(trial, part, lambda _, record: seen.append(record.epoch))
+    assert seen == [3]
+    assert again.validation_losses == true.validation_losses
+    assert again.score == true.score
+    assert len(again.seconds) == 3
+    assert [path.name for path in part.iterdir()] == [f"{trial.name}.json"]
+
+
+def test_training_ends_where_the_loss_is_low_enough(tmp_path):
+    easy = dataclasses.replace(TINY, enough=1e9)
+    assert len(run(Trial("adding", easy, "gru", 5, 0.03, 0), tmp_path).seconds) == 1
+
+
+def test_a_run_that_diverges_is_told_and_the_rest_goes_on(tmp_path):
+    wild = dataclasses.replace(TINY, rates=(0.003, 1e38), training={"epochs": 2, "clip_norm": None})
+    found = compare({"adding": wild}, ["rnn"], folder=tmp_path, seeds=1)
+    assert [own.diverged for own in found.runs] == [False, True]
+    assert found.rows("adding")[0].rate == 0.003
+
+
+def test_in_processes_the_figures_are_the_same(tmp_path):
+    one, two = _folders(tmp_path, 2)
+    setup = dataclasses.replace(TINY, rates=(0.03,), training={"epochs": 1})
+    here = compare({"adding": setup}, ["rnn", "gru"], folder=one, seeds=1)
+    apart = compare({"adding": setup}, ["rnn", "gru"], folder=two, seeds=1, processes=2)
+    assert [own.score for own in apart.runs] == [own.score for own in here.runs]
+
+
+def test_a_process_that_fails_is_told(tmp_path, monkeypatch):
+    setup = dataclasses.replace(TINY, sizes={"length": 3}, rates=(0.03,))
+    trial = Trial("adding", setup, "rnn", 4, 0.03, 0)
+    with pytest.raises(GrukitError, match=r"adding-rnn-0.03-0-\w+ ended with exit code 1"):
+        list(module._apart([trial], tmp_path, 1))
+
+
+def test_a_problem_of_ones_own(tmp_path):
+    random = np.random.default_rng(0)
+    images = random.normal(size=(60, 4, 3)).astype(np.float32)
+    own = problem("image_rows", test=10, images=images, labels=np.arange(60) % 2)
+    quick = Setup(parameters=300, rates=(0.01,), training={"epochs": 1})
+    found = compare([own], ["gru"], folder=tmp_path, seeds=1, setup=quick)
+    assert found.rows("image_rows")[0].parameters == pytest.approx(300, rel=0.1)
+    other = problem("image_rows", test=10, images=images + 1, labels=np.arange(60) % 2)
+    names = {Trial(one, quick, "gru", 5, 0.01, 0).name for one in (own, other)}
+    assert len(names) == 2
+
+
+def test_at_equal_width_units_are_equal(tmp_path):
+    rows = tiny(tmp_path, ("rnn", "lstm"), by="width", seeds=1).rows("adding")
+    assert [row.hidden_size for row in rows] == [7, 7]
+    assert rows[1].parameters > 3 * rows[0].parameters
+
+
+def test_memory_is_that_of_the_states_kept():
+    own = problem("adding", length=100, train=50, test=1)
+    small, large = (memory_bytes(SequenceModel("gru", 2, width, 1), own) for width in (8, 32))
+    assert large > 3 * small
+    # At least the output of every step; at most a few times the gates.
+    assert 4 * 100 * 50 * 32 < large < 10 * 4 * 100 * 50 * 32
+
+
+def test_a_damaged_run_is_named(tmp_path):
+    trial = Trial("adding", TINY, "gru", 7, 0.03, 0)
+    (tmp_path / f"{trial.name}.json").write_text('{"problem": "adding"}')
+    with pytest.raises(DataError, match=r"adding-gru-0.03-0-\w+.json is not a saved run"):
+        saved(trial, tmp_path)
+    (tmp_path / "comparison.json").write_text("{")
+    with pytest.raises(DataError, match="is not a comparison"):
+        read_comparison(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"cells": ["gro"]}, "cells must be a list or tuple of at least 1"),
+        ({"cells": []}, "cells must be a list or tuple of at least 1"),
+        ({"seeds": 0}, "seeds must be an integer of at least 1, got 0"),
+        ({"processes": 0}, "processes must be an integer of at least 1, got 0"),
+        ({"by": "speed"}, "by must be one of 'parameters', 'width', got 'speed'"),
+        ({"budget": "huge"}, "budget must be one of 'short', 'full', got 'huge'"),
+        ({"problems": ["adding", "adding"]}, "problems must be one or more, each once"),
+        ({"problems": []}, "problems must be one or more, each once"),
+        ({"problems": ["ading"]}, "a problem must be one of adding"),
+    ],
+)
+def test_wrong_arguments_are_refused(tmp_path, wrong, message):
+    arguments = {"problems": ["adding"], "cells": ["gru"], **wrong}
+    problems = arguments.pop("problems")
+    with pytest.raises(ParameterError, match=message):
+        compare(problems, folder=tmp_path, **arguments)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_wrong_setups_are_refused():
+    with pytest.raises(ParameterError, match="rates must be"):
+        Setup(rates=())
+    with pytest.raises(ParameterError, match="epochs must be an integer"):
+        Setup(training={"epochs": 0})
+    with pytest.raises(ParameterError, match="training must be settings of a FitConfig"):
+        Setup(training={"learning_rate": 0.1})
+
+
+def test_every_problem_has_a_setup_in_every_budget():
+    for table in BUDGETS.values():
+        assert set(table) == set(module.BUDGETS["short"])
+        for name, setup in table.items():
+            assert math.prod(setup.rates) > 0
+            assert json.dumps(setup.identity())
+            assert name
