@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from grukit import __version__
-from grukit.cli import data, demo, doctor, evaluate, inspect, predict, refit, train
+from grukit.cli import compare, data, demo, doctor, evaluate, inspect, predict, refit, train
 from grukit.cli.manners import Manners
 from grukit.cli.options import option
 
@@ -50,6 +50,7 @@ app.command()(predict.predict)
 app.command()(evaluate.evaluate)
 app.command()(inspect.inspect)
 app.command()(refit.refit)
+app.command()(compare.compare)
 app.command()(demo.demo)
 app.command()(doctor.doctor)
 app.add_typer(data.app, name="data")

@@ -216,7 +216,10 @@ class _Epoch(NamedTuple):
 
 
 class _Clock:
-    """A loss function that notes when an epoch begins; what it notes outlives an interruption."""
+    """A loss function that notes when an epoch begins; what it notes outlives an interruption.
+
+    Its seconds are those of the CPU, which do not depend on what else the machine does.
+    """
 
     def __init__(self, file: Path, loss: Callable[..., LossSum]) -> None:
         self.file, self._loss = file, loss
@@ -229,14 +232,14 @@ class _Clock:
 
     def __call__(self, model: nn.Module, batch: Batch) -> LossSum:
         if self._began is None:
-            self._began = time.perf_counter()
+            self._began = time.process_time()
         return self._loss(model, batch)
 
     def stop(self, record: EpochRecord) -> None:
         """The epoch is over; the checkpoint, which is saved next, is in no epoch's time."""
         assert record.validation_loss is not None
         assert self._began is not None
-        seconds = time.perf_counter() - self._began
+        seconds = time.process_time() - self._began
         done = _Epoch(record.train_loss, record.validation_loss, seconds)
         self._epochs = [*self._epochs[: record.epoch - 1], done]
         self._began = None

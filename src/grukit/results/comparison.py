@@ -46,7 +46,7 @@ class Run:
         memory_bytes: weights, gradients, the optimizer's two moments, and what the first batch
             keeps for its backward pass; counted.
         train_losses, validation_losses: by epoch.
-        seconds: by epoch, with its validation.
+        seconds: by epoch, of one core at work, with the validation.
         score: the metric on the test, by the weights of the best epoch; NaN where there is none.
         diverged: whether it ended by a loss that was not finite.
     """

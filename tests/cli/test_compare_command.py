@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import json
+
+QUICK = ("anbn", "--cells", "rnn, gru", "--seeds", "1", "--epochs", "1", "--size", "60")
+
+
+def test_compare_tells_a_table_and_a_verdict_and_goes_on(grukit, tmp_path):
+    command = ("compare", *QUICK, "-o", tmp_path / "runs", "--plot", tmp_path / "curves.png")
+    first = grukit(*command)
+    assert first.code == 0, first.err
+    assert "a^n b^n, learned up to n = 30 (longest, more is better; always b: 0)" in first.out
+    assert "With 1 seed there is no interval" in first.out or "next to nothing" in first.out
+    assert "4 of 4: anbn-gru-" in first.err
+    assert (tmp_path / "curves.png").exists()
+    again = grukit(*command)
+    assert again.out == first.out
+    assert "of 4" not in again.err
+    result = grukit(*command, "--json")
+    assert json.loads(result.out)["questions"][0]["name"] == "anbn"
+    rows = [run["parameters"] for run in json.loads(result.out)["runs"]]
+    assert all(40 < count < 80 for count in rows)
+
+
+def test_at_equal_width_the_size_is_in_units(grukit, tmp_path):
+    found = grukit("compare", *QUICK[:-1], "4", "--by", "width", "-o", tmp_path / "a", "--json")
+    assert found.code == 0, found.err
+    assert {run["hidden_size"] for run in json.loads(found.out)["runs"]} == {4}
+
+
+def test_wrong_use_is_told_before_any_work(grukit, tmp_path):
+    for arguments, message in (
+        (("ading",), "a problem must be one of adding"),
+        (("anbn", "--cells", "gro"), "cells must be a list or tuple"),
+        (("anbn", "--plot", tmp_path / "a.gif"), "must end in .png"),
+    ):
+        outcome = grukit("compare", *arguments, "-o", tmp_path / "runs")
+        assert outcome.code == 2
+        assert message in outcome.err
+    assert not (tmp_path / "runs").exists()
+    assert grukit("compare", "anbn", "-o", tmp_path / "no" / "runs").code == 1
