@@ -45,6 +45,8 @@ def test_nothing_is_refused_but_options_that_a_layer_does_not_have():
         ("GRU, reset before the product", "proj_size"),
         ("RNN, tanh", "candidate_dropout, training"),
         ("RNN, relu", "candidate_dropout, training"),
+        ("MinGRU", "proj_size"),
+        ("MinGRU", "recurrent_dropout, training"),
     }
 
 

@@ -15,6 +15,17 @@ each_variant = pytest.mark.parametrize(
     ("op", "variant"), VARIANTS, ids=["-".join(names).strip("-") for names in VARIANTS]
 )
 each_op = pytest.mark.parametrize("op", RECURRENCES)
+WHOLE = [op for op, recurrence in RECURRENCES.items() if recurrence.cell.recurrent]
+"""Those of which the core runs everything, products too."""
+each_whole_op = pytest.mark.parametrize("op", WHOLE)
+each_whole_variant = pytest.mark.parametrize(
+    ("op", "variant"), [names for names in VARIANTS if names[0] in WHOLE], ids="-".join
+)
+
+
+def weight_of(op):
+    """The name of the recurrent weight, where there is one, else of the input's."""
+    return "w_hh" if RECURRENCES[op].cell.recurrent else "w_ih"
 
 
 def everything(op, variant=None, **fields):

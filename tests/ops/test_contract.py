@@ -6,7 +6,7 @@ import re
 
 import pytest
 import torch
-from op_calls import each_op, each_variant, everything, run
+from op_calls import each_op, each_variant, each_whole_op, everything, run
 
 from grukit.core.errors import ParameterError
 from grukit.ops import RECURRENCES
@@ -47,7 +47,7 @@ def test_an_input_with_too_many_axes_or_too_few(op, shape):
 
 
 @pytest.mark.parametrize(("one", "other"), [("b_ih", "b_hh"), ("gain_ih", "gain_hh")])
-@each_op
+@each_whole_op
 def test_tensors_that_go_together(op, one, other):
     for missing in (one, other):
         message = f"^{one} and {other} must be given both or neither$"

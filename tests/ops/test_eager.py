@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from op_calls import each_op, everything, leaves, run, with_leaves
+from op_calls import each_op, everything, leaves, run, weight_of, with_leaves
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -100,7 +100,8 @@ def test_whoever_looks_on_sees_an_op(op, calls):
     tensors = case.tensors()
     with Nothing():
         run(case, tensors)
-    run(case, tensors._replace(w_hh=tensors.w_hh.as_subclass(Subclass)))
+    name = weight_of(op)
+    run(case, tensors._replace(**{name: getattr(tensors, name).as_subclass(Subclass)}))
     results = run(case, tensors._replace(**{n: t.to("meta") for n, t in given(tensors).items()}))
     assert calls == [op] * 3
     assert all(result.is_meta for result in results)
@@ -133,14 +134,16 @@ def test_several_calls_are_as_if_each_ran_alone(op):
         for one, wanted in zip(results, alone, strict=True):
             assert torch.equal(one, wanted)
     # Of the first results alone, and of one argument that both calls share.
-    shared = others._replace(w_hh=tensors.w_hh)
+    name = weight_of(op)
+    weight = getattr(tensors, name)
+    shared = others._replace(**{name: weight})
     found = RECURRENCES[op].together([(tensors, False), (shared, True)], variant=case.variant)
     (got,) = torch.autograd.grad(found[0][0].sum(), tensors.x, retain_graph=True)
     (wanted,) = torch.autograd.grad(run(case, tensors)[0].sum(), tensors.x)
     assert torch.equal(got, wanted)
-    (got,) = torch.autograd.grad(found[0][0].sum() + found[1][1].sum(), tensors.w_hh)
+    (got,) = torch.autograd.grad(found[0][0].sum() + found[1][1].sum(), weight)
     loss = run(case, tensors)[0].sum() + run(other, shared)[1].sum()
-    (wanted,) = torch.autograd.grad(loss, tensors.w_hh)
+    (wanted,) = torch.autograd.grad(loss, weight)
     torch.testing.assert_close(got, wanted)
 
 
@@ -188,7 +191,7 @@ def test_frozen_arguments_cost_no_gradient(op, monkeypatch):
     monkeypatch.setattr(recurrence, "backends", (replace(reference, backward=backward),))
     case = everything(op, **SMALL)
     tensors = case.tensors()
-    for names in (["w_hh"], ["x"], ["h0", "b_ih"]):
+    for names in ([weight_of(op)], ["x"], ["h0", "b_ih"]):
         some = {name: getattr(tensors, name).clone().requires_grad_() for name in names}
         run(case, tensors._replace(**some))[0].sum().backward()
         with Ops():
@@ -202,13 +205,16 @@ def test_a_call_like_one_before_is_checked_too(op):
     case = Case(op, next(iter(RECURRENCES[op].cell.variants)), dtype=torch.float64)
     tensors = case.tensors()
     run(case, tensors)
-    wrong = {"h0": tensors.h0[:1], "w_hh": tensors.w_hh.float(), "b_ih": None}
+    weight = weight_of(op)
+    wrong = {"h0": tensors.h0[:1], weight: getattr(tensors, weight).float()}
+    if weight == "w_hh":
+        wrong["b_ih"] = None
     for name, tensor in wrong.items():
         for _ in range(2):
             with pytest.raises(ParameterError, match=name):
                 run(case, tensors._replace(**{name: tensor}))
-    with pytest.raises(ParameterError, match=r"device of b_hh must be cpu, got .*meta"):
-        run(case, tensors._replace(b_hh=tensors.b_hh.to("meta")))
+    with pytest.raises(ParameterError, match=r"device of b_ih must be cpu, got .*meta"):
+        run(case, tensors._replace(b_ih=tensors.b_ih.to("meta")))
 
 
 @each_op

@@ -14,6 +14,7 @@ from op_calls import (
     leaves,
     one_by_one,
     run,
+    weight_of,
     with_leaves,
 )
 from torch.autograd import forward_ad, gradcheck, gradgradcheck
@@ -202,7 +203,7 @@ def test_nothing_is_kept_for_backward_unless_needed(op):
         with torch.inference_mode():
             run(case, tensors)
         run(case, bare)
-        run(case, bare._replace(drop_h=bare.drop_h.clone().requires_grad_()))
+        run(case, bare._replace(keep_h=bare.keep_h.clone().requires_grad_()))
         assert not any(kept)
         kept.clear()
         run(case, tensors)
@@ -263,7 +264,7 @@ def test_an_op_that_saved_nothing_has_its_gradients_from_the_definition(op):
         tensors = with_leaves(case)
         raw = getattr(torch.ops.grukit, op)
         output, *_ = raw(*tensors, case.variant, False, save, None)
-        return torch.autograd.grad(output.sum(), [tensors.x, tensors.w_hh])
+        return torch.autograd.grad(output.sum(), [tensors.x, getattr(tensors, weight_of(op))])
 
     for one, other in zip(of(SAVE_NOTHING), of(SAVE_ALL), strict=True):
         torch.testing.assert_close(one, other)
@@ -275,18 +276,21 @@ def test_function_transforms(op):
     case = everything(op, **SMALL)
     tensors = case.tensors()
 
-    def loss(w_hh):
-        return run(case, tensors._replace(w_hh=w_hh))[0].square().sum()
+    name = weight_of(op)
+    given = getattr(tensors, name)
 
-    w_hh = tensors.w_hh.clone().requires_grad_()
-    (wanted,) = torch.autograd.grad(loss(w_hh), w_hh, create_graph=True)
-    direction = torch.randn_like(w_hh)
-    (second,) = torch.autograd.grad((wanted * direction).sum(), w_hh)
+    def loss(weight):
+        return run(case, tensors._replace(**{name: weight}))[0].square().sum()
+
+    weight = given.clone().requires_grad_()
+    (wanted,) = torch.autograd.grad(loss(weight), weight, create_graph=True)
+    direction = torch.randn_like(weight)
+    (second,) = torch.autograd.grad((wanted * direction).sum(), weight)
     grad = torch.func.grad(loss)
-    got, moved = torch.func.jvp(grad, (tensors.w_hh,), (direction,))
+    got, moved = torch.func.jvp(grad, (given,), (direction,))
     torch.testing.assert_close(got, wanted.detach())
     torch.testing.assert_close(moved, second)
-    several = torch.stack([tensors.w_hh, direction])
+    several = torch.stack([given, direction])
     for got, weights in zip(torch.vmap(grad)(several), several, strict=True):
         torch.testing.assert_close(got, grad(weights))
-    torch.testing.assert_close(torch.func.jacrev(loss)(tensors.w_hh), wanted.detach())
+    torch.testing.assert_close(torch.func.jacrev(loss)(given), wanted.detach())

@@ -6,7 +6,7 @@ import gc
 
 import pytest
 import torch
-from op_calls import each_op
+from op_calls import each_whole_op
 
 from grukit.core import clib
 from grukit.ops import RECURRENCES, packed
@@ -41,7 +41,7 @@ def assert_right(tensors, op="lstm"):
     assert_close(output(tensors, op), wanted, "output", within=1e-5)
 
 
-@each_op
+@each_whole_op
 def test_weights_are_packed_once(op, packings):
     tensors = made(op)
     for _ in range(3):

@@ -9,13 +9,14 @@ import pytest
 
 from grukit import Forecaster
 from grukit.core.errors import ParameterError
-from grukit.nn import GRU, LSTM, RNN
+from grukit.nn import GRU, LSTM, RNN, MinGRU
 from grukit.nn.gap_encoder import Gap, GapEncoder
 
 CELLS = {
     "gru": (GRU, "A GRU"),
     "lstm": (LSTM, "An LSTM"),
     "rnn": (RNN, "A plain RNN"),
+    "mingru": (MinGRU, "A minGRU"),
     "gru_d": (GapEncoder, "A GRU-D"),
 }
 
@@ -25,7 +26,7 @@ def test_a_forecaster_of_each_cell(cell, frame, small, tmp_path):
     model = small(cell=cell).fit(frame)
     kind, name = CELLS[cell]
     assert type(model.network_.encoder) is kind
-    assert f"grukit {name.split()[-1]}" in model.validation_.table()
+    assert f"grukit {name.split()[-1].upper()}" in model.validation_.table()
     model.save(tmp_path / "model")
     assert f"{name} with " in (tmp_path / "model" / "README.md").read_text()
     loaded = Forecaster.load(tmp_path / "model")
@@ -51,7 +52,7 @@ def test_a_model_of_before_there_were_cells_is_a_gru(fitted, tmp_path):
 
 def test_an_unknown_cell_is_refused(frame, small):
     with pytest.raises(
-        ParameterError, match="cell must be one of 'gru', 'lstm', 'rnn', 'gru_d', got"
+        ParameterError, match="cell must be one of 'gru', 'lstm', 'rnn', 'mingru', 'gru_d', got"
     ):
         small(cell="mgu").fit(frame)
 

@@ -190,7 +190,10 @@ def test_its_samples_have_no_gradient_to_explain(fitted):
         ({"issued_at": "issued"}, "issued_at must be None with mode='recursive', got 'issued'"),
         ({"past_covariates": ("wind",)}, "past_covariates must be empty with mode='recursive'"),
         ({"network": "segments"}, "network must be one of 'auto', 'steps' with mode='rec"),
-        ({"cell": "gru_d"}, "cell must be one of 'gru', 'lstm', 'rnn' with mode='recursive'"),
+        (
+            {"cell": "gru_d"},
+            "cell must be one of 'gru', 'lstm', 'rnn', 'mingru' with mode='recursive'",
+        ),
         ({"ensemble": 2}, "ensemble must be 1 with mode='recursive'"),
     ],
 )

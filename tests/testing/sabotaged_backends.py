@@ -219,14 +219,22 @@ EQUATIONS = {
     "ignores where the reset acts": Sabotage(
         as_variant("after", "gru"), told="variant='before'.*oracle"
     ),
+    "swaps z and n": Sabotage(forward_of(with_rows(1, 0), op="mingru"), op="mingru"),
+    "ignores which g": Sabotage(
+        as_variant("plain", "mingru"), told="variant='positive'.*oracle", op="mingru"
+    ),
     "ignores which activation": Sabotage(
         as_variant("tanh", "rnn"), told="variant='relu'.*oracle", op="rnn"
     ),
     **{
         f"drops a bias of {op}": Sabotage(
-            forward_of(put(torch.zeros_like, "b_hh"), op=op), told="bias=True.*oracle", op=op
+            forward_of(
+                put(torch.zeros_like, "b_hh" if recurrence.cell.recurrent else "b_ih"), op=op
+            ),
+            told="bias=True.*oracle",
+            op=op,
         )
-        for op in RECURRENCES
+        for op, recurrence in RECURRENCES.items()
     },
     "forgets the gradient of h0": Sabotage(
         backward_of(gradients=scaled("h0", 0)), told="dh0 of.*oracle"
@@ -275,7 +283,8 @@ OPTIONS = {
             told="dw_hr of.*proj_size=4.*oracle",
             op=op,
         )
-        for op in RECURRENCES
+        for op, recurrence in RECURRENCES.items()
+        if recurrence.cell.recurrent
     },
     "norms all rows together": Sabotage(
         replace(reference(), forward=functools.partial(sequence.forward, ALL_TOGETHER)),

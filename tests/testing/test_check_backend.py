@@ -70,5 +70,7 @@ def test_a_backend_is_not_run_where_it_objects():
 
 
 def test_an_unknown_op_is_named():
-    with pytest.raises(GrukitError, match="op must be one of 'gru', 'lstm', 'rnn', got 'lru'"):
+    with pytest.raises(
+        GrukitError, match="op must be one of 'gru', 'lstm', 'rnn', 'mingru', got 'lru'"
+    ):
         check_backend(reference(), "lru")

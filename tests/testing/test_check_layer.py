@@ -8,7 +8,7 @@ import pytest
 import torch
 from sabotaged_layers import SABOTAGE, IgnoresLengths
 
-from grukit.nn import GRU, LAYERS, LSTM, RNN
+from grukit.nn import GRU, LAYERS
 from grukit.testing import check_layer, layer_checks
 from grukit.testing.layers import equations
 from grukit.testing.layers.equations import EQUATIONS
@@ -20,6 +20,11 @@ PAGE = Path(__file__).parents[2] / "docs" / "reference" / "testing.md"
 CASES = {case: f for case, f in factories(LAYERS, LAYER_OPTIONS).items() if refusal(f) is None}
 REFUSED = {("GRU, reset_after=False", "proj_size"): "reset_after=False"}
 REFUSED |= {(form, "candidate_dropout"): "RNN" for form in ("RNN", "RNN, nonlinearity=relu")}
+REFUSED |= {
+    (form, option): "MINGRU"
+    for form in ("MinGRU", "MinGRU, positive=True")
+    for option in ("proj_size", "recurrent_dropout")
+}
 OFF = {"proj_size": 0, "layer_norm": False, "zoneout": 0.0, "recurrent_dropout": 0.0}
 OFF |= {"candidate_dropout": 0.0, "input_dropout": 0.0, "learned_state": False}
 OFF |= {"residual": False, "models": None, "backend": None}
@@ -33,7 +38,7 @@ def test_every_layer_with_every_option(case):
 
 
 def test_nothing_but_what_makes_no_sense_is_refused():
-    found = factories([GRU, LSTM, RNN], LAYER_OPTIONS)
+    found = factories(LAYERS, LAYER_OPTIONS)
     assert found.keys() - CASES.keys() == REFUSED.keys()
     for case, reason in REFUSED.items():
         said = refusal(found[case])

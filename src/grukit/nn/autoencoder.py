@@ -19,7 +19,7 @@ class SequenceAutoencoder(nn.Module):
     >>> network(torch.randn(4, 32, 2)).shape
     torch.Size([4, 32, 2])
 
-    cell: "gru", "lstm" or "rnn".
+    cell: "gru", "lstm", "rnn" or "mingru".
     """
 
     def __init__(

@@ -28,8 +28,8 @@ def branches(layer: Layer, inputs: Sequence[Tensor], state: Tensor | tuple[Tenso
     What branches share is multiplied once: the state of a row, and each summand of the inputs as
     it is, since the product of a sum is the sum of the products.
 
-    layer: in one direction, with a step of one recurrent product (no GRU with reset_after=False),
-        and no option but layers, dropout between them, biases and models.
+    layer: in one direction, with a step of one recurrent product or none (no GRU with
+        reset_after=False), and no option but layers, dropout between them, biases and models.
     inputs: summands of the inputs, [B or 1, S or 1, I], with models [K, B or 1, S or 1, I].
     """
     columns = [part.unbind(-3) for part in (state if isinstance(state, tuple) else (state,))]
@@ -48,13 +48,16 @@ def _step(layer: Layer, index: int, inputs: Sequence[Tensor], states: Sequence[T
     shares = [over_time(lambda x: product(x, w_ih), part.to(dtype)) for part in inputs]
     if call.b_ih is not None:
         shares.append(rows(call.b_ih).unsqueeze(-2))
-    b_hh = None if call.b_hh is None else rows(call.b_hh)
-    of_h = product(before[0], call.w_hh, b_hh).unsqueeze(-2)
+    recurrent = []
+    if call.w_hh is not None:
+        b_hh = None if call.b_hh is None else rows(call.b_hh)
+        of_h = product(before[0], call.w_hh, b_hh).unsqueeze(-2)
+        recurrent = [lambda _: of_h]
     new, _ = layer.recurrence.cell.step(
         reduce(torch.add, shares),
         tuple(state.unsqueeze(-2) for state in before),
         None,
-        [lambda _: of_h],
+        recurrent,
         call,
         layer._variant,
     )

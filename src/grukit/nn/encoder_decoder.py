@@ -13,10 +13,11 @@ from grukit.nn.gru import GRU
 from grukit.nn.heads import in_units, new_head
 from grukit.nn.linear import Linear, models_axis
 from grukit.nn.lstm import LSTM
+from grukit.nn.mingru import MinGRU
 from grukit.nn.rnn import RNN
 from grukit.nn.series_embedding import SeriesEmbedding
 
-ENCODERS = {"gru": GRU, "lstm": LSTM, "rnn": RNN}
+ENCODERS = {"gru": GRU, "lstm": LSTM, "rnn": RNN, "mingru": MinGRU}
 
 
 class DirectForecaster(nn.Module):
@@ -43,7 +44,7 @@ class DirectForecaster(nn.Module):
 
     past_size, known_size, static_size: columns of the three inputs.
     horizon: H, the steps answered for. levels: Q quantile levels, 0.5 among them.
-    cell: "gru", "lstm", "rnn" or "gru_d": what the encoder is made of.
+    cell: "gru", "lstm", "rnn", "mingru" or "gru_d": what the encoder is made of.
     series, series_embedding: of how many series a vector of which size is learned, none by default.
     gaps: the past's columns with gaps, for "gru_d".
     models: K; then every parameter has a leading axis, and K models answer, [K, B, H, P]; not for

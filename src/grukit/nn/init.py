@@ -127,7 +127,7 @@ class _Part(NamedTuple):
 
     @property
     def hidden(self) -> int:
-        return self.parameters["weight_hh"].shape[-2] // self.gates
+        return self.parameters["weight_ih"].shape[-2] // self.gates
 
     def bias(self, name: str, gate: int) -> Tensor:
         """A view [H], or [K, H]."""
@@ -136,7 +136,8 @@ class _Part(NamedTuple):
     def set_bias(self, gate: int, value: Tensor | float) -> None:
         """Make the sum of the two biases of a gate the value."""
         self.bias("bias_ih", gate)[...] = value
-        self.bias("bias_hh", gate)[...] = 0.0
+        if "bias_hh" in self.parameters:
+            self.bias("bias_hh", gate)[...] = 0.0
 
 
 def _parts(root: nn.Module) -> list[_Part]:

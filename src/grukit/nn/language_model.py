@@ -31,7 +31,7 @@ class LanguageModel(nn.Module):
 
     vocabulary: V tokens.
     dropout: of what enters each layer, and of the last one's output.
-    recurrent_dropout: of the state that enters the recurrent products.
+    recurrent_dropout: of the state that enters the recurrent products; not of a minGRU.
     embedding_dropout: the share of tokens whose vector is zero for a chunk.
     softmax: "full", or "adaptive" (see `grukit.nn.adaptive_softmax`), much less work for tens of
         thousands of tokens, whose logits are the log of their chances, by weights of their own.

@@ -96,6 +96,7 @@ class Layer(nn.Module):
             cell,
             self._variant,
             proj_size=(proj_size, "w_hr"),
+            recurrent_dropout=(recurrent_dropout, "drop_h"),
             candidate_dropout=(candidate_dropout, "drop_n"),
         )
         if residual and len(set(self._sizes)) > 1 and not proj_size:

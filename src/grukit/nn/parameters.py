@@ -43,16 +43,16 @@ def shapes(
 ) -> dict[str, tuple[int, ...]]:
     """The parameters by name, in torch's order."""
     rows, projected = cell.gates * hidden_size, proj_size or hidden_size
-    found: dict[str, tuple[int, ...]] = {
-        "weight_ih": (rows, input_size),
-        "weight_hh": (rows, projected),
-    }
+    found: dict[str, tuple[int, ...]] = {"weight_ih": (rows, input_size)}
+    sides = ("ih", "hh") if cell.recurrent else ("ih",)
+    if cell.recurrent:
+        found["weight_hh"] = (rows, projected)
     if bias:
-        found |= {"bias_ih": (rows,), "bias_hh": (rows,)}
+        found |= {f"bias_{side}": (rows,) for side in sides}
     if proj_size:
         found["weight_hr"] = (proj_size, hidden_size)
     if layer_norm:
-        found |= {"gain_ih": (rows,), "gain_hh": (rows,)}
+        found |= {f"gain_{side}": (rows,) for side in sides}
         if cell.has_c:
             found |= {"gain_c": (hidden_size,), "bias_c": (hidden_size,)}
     if learned_state:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import TypeVar
+from typing import TypeGuard, TypeVar
 
 from torch import nn
 
@@ -32,10 +32,13 @@ def quantize(module: M) -> M:
     Raises ParameterError if there is no recurrent layer of grukit in the module. A call raises
     BackendError where the native core is missing, and where a gradient is asked for.
     """
-    if not any(isinstance(part, Layer) for part in module.modules()):
+    if not any(map(_has_int8, module.modules())):
         raise ParameterError(must_be("module", "one with a GRU, LSTM or RNN of grukit.nn", module))
     copied = copy.deepcopy(module).eval().requires_grad_(False)
-    for part in copied.modules():
-        if isinstance(part, Layer):
-            part.backend = "int8"
+    for part in filter(_has_int8, copied.modules()):
+        part.backend = "int8"
     return copied
+
+
+def _has_int8(part: nn.Module) -> TypeGuard[Layer]:
+    return isinstance(part, Layer) and "int8" in [b.name for b in part.recurrence.backends]

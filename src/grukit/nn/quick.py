@@ -129,6 +129,7 @@ def can_run(layer: Any, x: Tensor) -> bool:
     return (
         layer.backend in (None, "native", "int8")
         and recurrence.backends[0].name == "native"
+        and recurrence.cell.recurrent
         and clib.why_missing() is None
         and not layer.bidirectional
         and layer.models is None

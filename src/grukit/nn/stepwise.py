@@ -21,7 +21,7 @@ class StepwiseForecaster(nn.Module):
     Before training every change is 0: the forecast is the last value. `state` is what the next
     steps of the same sequences go on from.
 
-    cell: "gru", "lstm" or "rnn".
+    cell: "gru", "lstm", "rnn" or "mingru".
     """
 
     def __init__(

@@ -52,7 +52,7 @@ class TranslationModel(nn.Module):
     hidden_size: of each layer of the decoder, and of both directions of the encoder together.
     num_layers: of the encoder, and of the decoder's second part.
     dropout: of what enters each layer and of what the logits are made of, the same for all steps.
-    recurrent_dropout: of the state that enters the recurrent products.
+    recurrent_dropout: of the state that enters the recurrent products; not of a minGRU.
     embedding_dropout: the share of tokens whose vector is zero for a batch.
     attention, coverage: see `CrossAttention`.
     input_feeding: what was put out at a step enters the next (Luong et al. 2015); it and coverage

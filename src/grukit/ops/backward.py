@@ -68,8 +68,11 @@ class StepBackward(Protocol):
         """What a projection of the state acted on."""
         ...
 
-    def step(self, t: int, d_states: States, /) -> tuple[tuple[Tensor | None, ...], Tensor]:
-        """The gradients of the old states, as far as they act directly, and of `a`."""
+    def step(self, t: int, d_states: States, /) -> tuple[tuple[Tensor | None, ...], Tensor | None]:
+        """The gradients of the old states, as far as they act directly, and of `a`.
+
+        Each is None where there is none; of h and `a` at most one.
+        """
         ...
 
     @property
@@ -102,9 +105,9 @@ def backward(
     w_hr = tensors.w_hr
     held = dict(zip(slots(cell, given, save), reserve, strict=True))
     after = held.get("h", output.to(dtype))
-    before: States = (_before(after, tensors.h0, tensors.fresh_h, tensors, starts, reverse),)
+    before: States = (before_steps(after, tensors.h0, tensors.fresh_h, tensors, starts, reverse),)
     if tensors.c0 is not None:
-        before += (_before(held["c"], tensors.c0, tensors.fresh_c, tensors, starts, reverse),)
+        before += (before_steps(held["c"], tensors.c0, tensors.fresh_c, tensors, starts, reverse),)
     a = before[0]
     if w_hr is not None and not cell.projects_state:
         a = over_time(lambda h: product(h, w_hr), a)
@@ -135,17 +138,9 @@ def backward(
     found |= dict(zip(("fresh_h", "fresh_c"), d_fresh, strict=False))
     if "gain_c" in wants or "bias_c" in wants:
         found |= back.d_parameters()
-    found |= _of_products("hh", back.products, back.d_products, wants)[0]
-    blocks = (cell.blocks,) if len(back.d_inputs) == 1 else tuple((n,) for n in cell.blocks)
-    inputs = [ProjectionBackward(part, x) for part in input_projections(cell, tensors, blocks)]
-    of_weights, of_products = _of_products("ih", inputs, back.d_inputs, wants)
-    found |= of_weights
-    if "x" in wants:
-        pairs = zip(of_products, inputs, strict=True)
-        dx, *others = (torch.matmul(d, of.projection.w) for d, of in pairs)
-        for part in others:
-            dx += part
-        found["x"] = dx.unflatten(-2, x.shape[-3:-1])
+    if cell.recurrent:
+        found |= _of_products("hh", back.products, back.d_products, wants)[0]
+    found |= of_inputs(cell, tensors, x, back.d_inputs, wants)
     if w_hr is not None and "w_hr" in wants:
         d_products = torch.stack(d_projected, dim=-3) if d_projected else d_output
         if cell.projects_state:
@@ -159,6 +154,25 @@ def backward(
         found["w_hr"] = torch.matmul(d_all.mT, of_all)
     copies = tensors.x.shape[-3] == 0  # An op must not hand back its own input.
     return {name: found[name].to(given.x.dtype, copy=copies).contiguous() for name in wants}
+
+
+def of_inputs(
+    cell: Cell, tensors: Arguments, x: Tensor, d_inputs: Sequence[Tensor], wants: Sequence[str]
+) -> dict[str, Tensor]:
+    """The gradients of x and of the weights of its product, those that are wanted.
+
+    d_inputs: those of the input's share of the gates, [T, B, rows] each.
+    """
+    blocks = (cell.blocks,) if len(d_inputs) == 1 else tuple((n,) for n in cell.blocks)
+    inputs = [ProjectionBackward(part, x) for part in input_projections(cell, tensors, blocks)]
+    found, of_products = _of_products("ih", inputs, d_inputs, wants)
+    if "x" in wants:
+        pairs = zip(of_products, inputs, strict=True)
+        dx, *others = (torch.matmul(d, of.projection.w) for d, of in pairs)
+        for part in others:
+            dx += part
+        found["x"] = dx.unflatten(-2, x.shape[-3:-1])
+    return found
 
 
 def _kept_again(
@@ -216,12 +230,14 @@ def _loop(
             d_projected.append(d_new[0])
             d_new = (torch.matmul(d_new[0], w_hr), *d_new[1:])
         direct, d_a = back.step(t, d_new)
-        if tensors.drop_h is not None:
+        if d_a is not None and tensors.drop_h is not None:
             d_a = d_a * tensors.drop_h
         if w_hr is not None and not cell.projects_state:
+            assert d_a is not None
             d_projected.append(d_a)
             d_a = torch.matmul(d_a, w_hr)
-        d_old = [d_a if direct[0] is None else direct[0] + d_a, *direct[1:]]
+        of_h = [d for d in (direct[0], d_a) if d is not None]
+        d_old = [of_h[0] if len(of_h) == 1 else of_h[0] + of_h[1], *direct[1:]]
         for index, keep in enumerate(keeps[: len(d_old)]):
             if keep is not None:
                 d_old[index] = d_old[index] + d_states[index] * keep[t]
@@ -266,7 +282,7 @@ def _kept(keep: Tensor | None, valid: Tensor | None, d_output: Tensor) -> Tensor
     return torch.where(valid, torch.zeros_like(one) if keep is None else keep, one)
 
 
-def _before(
+def before_steps(
     states: Tensor,
     first: Tensor,
     fresh: Tensor | None,

@@ -23,7 +23,8 @@ class Cell:
     variants: the forms of the equations, by name. For each the products of recurrent weights
         that a step takes, in the order of their rows; a product is a tuple of blocks, a block
         the number of gates that layer norm takes together. `((2, 1),)` is one product of three
-        gates, of which it normalizes two together and one alone.
+        gates, of which it normalizes two together and one alone. Of a cell without recurrent
+        products it is the input's product.
     step: step(of_x, states, a, recurrent, tensors, variant) -> (states, kept), from torch ops:
         of_x is the input's share of the gates [B, G], `a` what enters the recurrent products
         [B, H], `recurrent` those products, each a Projection; tensors are all of the call's.
@@ -32,6 +33,8 @@ class Cell:
         definition by autograd.
     has_c: whether the states are h and c, or h alone.
     projects_state: whether a projection w_hr acts on the state, or on what is made of it.
+    recurrent: whether a step has recurrent products. Without, there is no w_hh, and `recurrent`
+        of a step is empty.
     """
 
     name: str
@@ -41,6 +44,7 @@ class Cell:
     backward: Callable[[Past], StepBackward] | None = None
     has_c: bool = False
     projects_state: bool = True
+    recurrent: bool = True
     without: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """By variant, the optional tensors that make no sense for it."""
 
@@ -58,4 +62,5 @@ class Cell:
     def refuses(self, variant: str) -> tuple[str, ...]:
         """The names of the optional tensors that make no sense for the variant."""
         no_c = () if self.has_c else ("gain_c", "bias_c", "fresh_c", "keep_c")
-        return (*no_c, *self.without.get(variant, ()))
+        no_w = () if self.recurrent else ("w_hh", "b_hh", "w_hr", "gain_hh", "drop_h")
+        return (*no_c, *no_w, *self.without.get(variant, ()))

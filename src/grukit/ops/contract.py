@@ -6,7 +6,7 @@ have a leading model axis K; then all floating ones have it, and lengths and res
     x        [T, B, I]    float64, float32, bfloat16 or float16
     h0, c0   [B, H]       the states before the first step; c0 only of a cell that has one
     w_ih     [G, I]       the rows gate by gate, in the order that the cell's reference gives
-    w_hh     [G, H]
+    w_hh     [G, H]       None, as all that goes with it, of a cell without recurrent products
     b_ih     [G]          b_hh [G]; both or neither
     w_hr     [P, H]       projection. An LSTM and a plain RNN project their state: h0 and the
                           columns of w_hh have size P. A GRU carries its state on as it is: what
@@ -67,7 +67,7 @@ class Arguments(NamedTuple):
     x: Tensor
     h0: Tensor
     w_ih: Tensor
-    w_hh: Tensor
+    w_hh: Tensor | None = None
     b_ih: Tensor | None = None
     b_hh: Tensor | None = None
     c0: Tensor | None = None
@@ -153,7 +153,8 @@ def compute_dtype(dtype: torch.dtype) -> torch.dtype:
 
 def hidden_size(cell: Cell, tensors: Arguments) -> int:
     """H."""
-    return tensors.w_hh.shape[-2] // cell.gates
+    weights = tensors.w_ih if tensors.w_hh is None else tensors.w_hh
+    return weights.shape[-2] // cell.gates
 
 
 def output_size(cell: Cell, tensors: Arguments) -> int:
@@ -192,11 +193,15 @@ def check_call(cell: Cell, tensors: Arguments, variant: str) -> None:
     if x.dim() not in (3, 4):
         raise ParameterError(must_be("x", "of shape [T, B, I] or [K, T, B, I]", list(x.shape)))
     axes = x.dim() - 1
-    for name, tensor in (("w_hh", tensors.w_hh), ("w_hr", tensors.w_hr)):
+    if tensors.w_hh is None and cell.recurrent:
+        raise ParameterError(f"w_hh must be given for {cell.name}")
+    sized = "w_hh" if cell.recurrent else "w_ih"
+    for name, tensor in ((sized, getattr(tensors, sized)), ("w_hr", tensors.w_hr)):
         if tensor is not None and tensor.dim() != axes:
             raise ParameterError(f"{name} must have {axes} axes, got {list(tensor.shape)}")
     for one, other in (("b_ih", "b_hh"), ("gain_ih", "gain_hh"), ("gain_c", "bias_c")):
-        if (getattr(tensors, one) is None) != (getattr(tensors, other) is None):
+        alone = not cell.recurrent and other.endswith("_hh")
+        if not alone and (getattr(tensors, one) is None) != (getattr(tensors, other) is None):
             raise ParameterError(f"{one} and {other} must be given both or neither")
     if (tensors.c0 is None) == cell.has_c:
         raise ParameterError(f"c0 must be {'given' if cell.has_c else 'None'} for {cell.name}")

@@ -180,6 +180,8 @@ def input_projections(
 
 def recurrent_projections(cell: Cell, tensors: Arguments, variant: str) -> list[Projection]:
     """The recurrent products of a step."""
+    if tensors.w_hh is None:
+        return []
     size, products = hidden_size(cell, tensors), cell.variants[variant]
     return _projections(tensors.w_hh, tensors.b_hh, tensors.gain_hh, products, size)
 

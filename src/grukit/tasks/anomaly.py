@@ -66,7 +66,7 @@ _RULES = {
     "quiet": optional(integer(at_least=0)),
     "memory": integer(at_least=1000),
     "warmup": integer(at_least=FEWEST_KNOWN),
-    "cell": one_of("gru", "lstm", "rnn"),
+    "cell": one_of("gru", "lstm", "rnn", "mingru"),
     "hidden_size": integer(at_least=1),
     "num_layers": integer(at_least=1),
     "training": Rule(
@@ -127,7 +127,7 @@ class AnomalyDetector(Estimator):
     memory: errors of so many latest rows are what the next is compared with.
     warmup: rows that `learn_one` collects before it fits, if `fit` was not called; more if a fit
         wants more.
-    cell: "gru", "lstm" or "rnn". hidden_size, num_layers: of the recurrent layers.
+    cell: "gru", "lstm", "rnn" or "mingru". hidden_size, num_layers: of the recurrent layers.
     training: how to train. seed: decides initial weights and batch order.
 
     After ``fit`` or ``load``: ``network_``, ``channels_``, ``quiet_``. After ``fit`` alone:

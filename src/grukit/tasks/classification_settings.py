@@ -30,7 +30,7 @@ RULES = {
     "num_layers": integer(at_least=1),
     "dropout": number(at_least=0, below=1),
     "word_dropout": number(at_least=0, below=1),
-    "cell": one_of("gru", "lstm", "rnn"),
+    "cell": one_of("gru", "lstm", "rnn", "mingru"),
     "class_weight": _CLASS_WEIGHT,
     "threshold": _THRESHOLD,
     "max_tokens": optional(integer(at_least=2)),

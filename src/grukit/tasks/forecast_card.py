@@ -14,7 +14,13 @@ if TYPE_CHECKING:
     from grukit.tasks.forecast_refit import Refit
     from grukit.training.fit import FitResult
 
-_NAMES = {"gru": "A GRU", "lstm": "An LSTM", "rnn": "A plain RNN", "gru_d": "A GRU-D"}
+_NAMES = {
+    "gru": "A GRU",
+    "lstm": "An LSTM",
+    "rnn": "A plain RNN",
+    "mingru": "A minGRU",
+    "gru_d": "A GRU-D",
+}
 
 
 def forecast_card(

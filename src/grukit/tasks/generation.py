@@ -46,7 +46,7 @@ _RULES = {
     "dropout": number(at_least=0, below=1),
     "recurrent_dropout": number(at_least=0, below=1),
     "embedding_dropout": number(at_least=0, below=1),
-    "cell": one_of("gru", "lstm", "rnn"),
+    "cell": one_of("gru", "lstm", "rnn", "mingru"),
     "softmax": one_of("full", "adaptive"),
     "length": integer(at_least=1),
     "text": optional(text()),
@@ -71,7 +71,7 @@ class TextGenerator(Estimator):
     hidden_size, num_layers: of the recurrent network; embedding_size: of each token's vector, by
         default a quarter of hidden_size, at least 32.
     dropout, recurrent_dropout, embedding_dropout: see `grukit.nn.language_model.LanguageModel`.
-    cell: "gru", "lstm" or "rnn".
+    cell: "gru", "lstm", "rnn" or "mingru".
     softmax: "full", or "adaptive", which for vocabularies of tens of thousands is much quicker.
     length: steps that a gradient goes back (truncated back-propagation); states go on beyond.
     text: where texts come in tables, the column that holds them, each row a document.

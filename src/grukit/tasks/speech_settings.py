@@ -28,7 +28,7 @@ RULES = {
     "num_layers": integer(at_least=1),
     "stride": integer(at_least=1),
     "dropout": number(at_least=0, below=1),
-    "cell": one_of("gru", "lstm", "rnn"),
+    "cell": one_of("gru", "lstm", "rnn", "mingru"),
     "audio": text(),
     "text": text(),
     "seed": integer(at_least=0),

@@ -64,7 +64,7 @@ _RULES = {
     "attention": one_of("additive", "multiplicative"),
     "input_feeding": flag(),
     "coverage": flag(),
-    "cell": one_of("gru", "lstm", "rnn"),
+    "cell": one_of("gru", "lstm", "rnn", "mingru"),
     "ensemble": integer(at_least=1),
     "max_tokens": integer(at_least=2),
     "source": text(),

@@ -99,16 +99,19 @@ class Case:
             "x": normal(self.time, batch, self.input_size),
             "h0": normal(batch, state),
             "w_ih": uniform(rows, self.input_size),
-            "w_hh": uniform(rows, projected),
         }
+        # The biases and gains of one side alone, where there is no other.
+        sides = ("ih", "hh") if cell.recurrent else ("ih",)
+        if cell.recurrent:
+            found["w_hh"] = uniform(rows, projected)
         if self.bias:
-            found |= {"b_ih": uniform(rows), "b_hh": uniform(rows)}
+            found |= {f"b_{side}": uniform(rows) for side in sides}
         if cell.has_c:
             found["c0"] = normal(batch, hidden)
         if self.proj_size:
             found["w_hr"] = uniform(self.proj_size, hidden)
         if self.layer_norm:
-            found |= {"gain_ih": 1 + uniform(rows), "gain_hh": 1 + uniform(rows)}
+            found |= {f"gain_{side}": 1 + uniform(rows) for side in sides}
             if cell.has_c:
                 found |= {"gain_c": 1 + uniform(hidden), "bias_c": uniform(hidden)}
         if self.fresh:
@@ -161,7 +164,7 @@ def options(cell: Cell, variant: str) -> dict[str, dict[str, Any]]:
     changes: dict[str, tuple[str, dict[str, Any]]] = {
         "models": ("", {"models": 2}),
         "projection": ("w_hr", {"proj_size": 4}),
-        "layer norm": ("gain_hh", {"layer_norm": True}),
+        "layer norm": ("gain_ih", {"layer_norm": True}),
         "recurrent dropout": ("drop_h", {"drop_h": True}),
         "candidate dropout": ("drop_n", {"drop_n": True}),
         "zoneout mask": ("keep_h", {"zoneout": "mask"}),

@@ -57,7 +57,8 @@ def layer_of(factory: Factory) -> Factory:
 def dropping(factory: Factory, **arguments: Any) -> Any:
     """A cell in training with every dropout that the kind has, at one half."""
     refused = make(factory).recurrence.cell.refuses(make(factory)._variant)
-    rates = dict.fromkeys(DROPOUTS[:2] if "drop_n" in refused else DROPOUTS, 0.5)
+    masks = zip(DROPOUTS, ("", "drop_h", "drop_n"), strict=True)
+    rates = {rate: 0.5 for rate, mask in masks if mask not in refused}
     return make(factory, **rates, **arguments).train()
 
 

@@ -11,7 +11,7 @@ from grukit.core.errors import ParameterError
 from grukit.nn.layer import Layer
 from grukit.testing.subjects import Factory, make
 
-FORMS = {"reset_after": False, "nonlinearity": "relu"}
+FORMS = {"reset_after": False, "nonlinearity": "relu", "positive": True}
 """Arguments that choose another form of the equations, each with that form."""
 
 OPTIONS: dict[str, dict[str, Any]] = {

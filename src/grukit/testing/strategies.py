@@ -54,7 +54,7 @@ def cases(op: str = "gru", **fixed: Any) -> st.SearchStrategy[Case]:
             "bias": st.booleans(),
             "proj_size": st.just(0) if "w_hr" in refused else st.sampled_from([0, 1, 5]),
             "layer_norm": st.just(layer_norm),
-            "drop_h": st.booleans(),
+            "drop_h": st.just(False) if "drop_h" in refused else st.booleans(),
             "drop_n": st.just(False) if "drop_n" in refused else st.booleans(),
             "zoneout": st.sampled_from(["", "mask", "rate"]),
             "fresh": st.booleans(),

@@ -61,6 +61,7 @@ class RecurrentCell(nn.Module):
             cell,
             self._variant,
             proj_size=(proj_size, "w_hr"),
+            recurrent_dropout=(recurrent_dropout, "drop_h"),
             candidate_dropout=(candidate_dropout, "drop_n"),
         )
         self.input_size = input_size
@@ -86,7 +87,8 @@ class RecurrentCell(nn.Module):
         parameters.register(self, shapes, device=device, dtype=dtype)
         if not bias:
             self.register_parameter("bias_ih", None)
-            self.register_parameter("bias_hh", None)
+            if cell.recurrent:
+                self.register_parameter("bias_hh", None)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:

@@ -87,7 +87,7 @@ def two_layers_are_one_on_the_other(factory: Factory) -> None:
         one = make_layer(
             factory,
             input_size=output.shape[-1],
-            hidden_size=weights["weight_hh_l0"].shape[-2] // both.gates,
+            hidden_size=weights["weight_ih_l0"].shape[-2] // both.gates,
             num_layers=1,
             bidirectional=True,
         )

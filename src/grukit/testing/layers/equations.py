@@ -93,7 +93,22 @@ def rnn(w: Weights, x: Tensor, old: list[Tensor]) -> tuple[Tensor, ...]:
     return m, w.zoned_out(0, w.projected(m), h)
 
 
-EQUATIONS: dict[str, Callable[..., tuple[Tensor, ...]]] = {"GRU": gru, "LSTM": lstm, "RNN": rnn}
+def mingru(w: Weights, x: Tensor, old: list[Tensor]) -> tuple[Tensor, ...]:
+    (h,) = old
+    size = h.shape[-1]
+    z = torch.sigmoid(w.gates("ih", x, slice(size)))
+    n = w.gates("ih", x, slice(size, None))
+    if w.layer.positive:
+        n = torch.relu(n) + torch.sigmoid(n.clamp(max=0))
+    return z, n, w.zoned_out(0, (1 - z) * n + z * h, h)
+
+
+EQUATIONS: dict[str, Callable[..., tuple[Tensor, ...]]] = {
+    "GRU": gru,
+    "LSTM": lstm,
+    "RNN": rnn,
+    "MinGRU": mingru,
+}
 """By the name of the class: from the states before each step what the trace must be."""
 
 

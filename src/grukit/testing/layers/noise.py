@@ -91,7 +91,12 @@ def input_dropout_is_one_mask(factory: Factory) -> None:
 
 
 def recurrent_dropout_is_one_mask(factory: Factory) -> None:
-    _assert_one_mask(factory, "recurrent_dropout", "weight_hh_l0", -2)
+    """Where there are recurrent products; else it is refused."""
+    if make_layer(factory).recurrence.cell.recurrent:
+        _assert_one_mask(factory, "recurrent_dropout", "weight_hh_l0", -2)
+    else:
+        what = "recurrent_dropout where there is no recurrent product"
+        assert_refused(lambda: make_layer(factory, recurrent_dropout=0.5), what)
 
 
 def candidate_dropout_is_one_mask(factory: Factory) -> None:
