@@ -11,7 +11,7 @@ import numpy as np
 from grukit.core.errors import ParameterError, must_be
 from grukit.results.conversion import to_frame
 
-CARRIES = {"gru": "update", "lstm": "forget", "mingru": "carry"}
+CARRIES = {"gru": "update", "lstm": "forget", "mingru": "update"}
 """By cell, the gate that says how much of the state is carried on."""
 
 
