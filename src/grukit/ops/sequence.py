@@ -69,7 +69,8 @@ def sums(cell: Cell, tensors: Arguments, variant: str, reverse: bool = False) ->
     def step(of_x: Tensor, states: States, a: Tensor, recurrent: list[Projection], *rest: Any):
         found.clear()
         new, _ = cell.step(of_x, states, a, [watched(own) for own in recurrent], *rest)
-        return new, (states[0], of_x, torch.cat(found, dim=-1))
+        of_h = torch.cat(found, dim=-1) if found else torch.zeros_like(of_x)
+        return new, (states[0], of_x, of_h)
 
     names = ("before", "of_x", "of_h")
     parts = trace(replace(cell, step=step, kept=names), tensors, variant, reverse)
