@@ -15,10 +15,10 @@ ifneq ($(foreach compiler,$(CXX) c++ g++ clang++,$(shell command -v $(compiler))
 export GRUKIT_REQUIRE_NATIVE ?= 1
 endif
 
-.PHONY: help setup demo check test bench docs native wheel sanitize neon clean
+.PHONY: help setup demo check test bench compare compare-full docs native wheel sanitize neon clean
 
 help: ## list the verbs
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' Makefile
 
 setup: .venv/.setup ## install grukit with every extra and the tools, into .venv
 
@@ -36,6 +36,12 @@ test: .venv/.setup .venv/.native ## all tests and docstring examples
 
 bench: .venv/.bench ## the layers beside other libraries, in about 12 minutes; writes docs/benchmarks
 	$(BIN)/python benchmarks/native_speed.py
+
+compare: .venv/.setup .venv/.native ## RNN, LSTM, GRU and minGRU on every problem, in half an hour
+	$(BIN)/python benchmarks/compare.py
+
+compare-full: .venv/.setup .venv/.native ## the same at the sizes of the literature, in hours; goes on
+	$(BIN)/python benchmarks/compare.py --full
 
 docs: .venv/.setup ## the documentation, into docs/_build/html
 	$(BIN)/sphinx-build --quiet --fresh-env --fail-on-warning --keep-going docs docs/_build/html

@@ -1,0 +1,72 @@
+"""The shortest form of the comparison of cells, and the pages made from its saved rows."""
+
+from __future__ import annotations
+
+import copy
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "benchmarks"))
+
+import compare  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    saved = []
+    folder = tmp_path_factory.mktemp("runs")
+    cells = ("rnn", "gru")
+    result = compare.measured(compare.shortest(), folder, 1, saved.append, cells)
+    assert saved[-1] == result
+    return result
+
+
+def test_the_shortest_form_runs_every_generated_problem(found):
+    assert set(found) == set(compare.shortest())
+    assert len(found) == 6
+
+
+def test_a_page_has_the_figures_the_verdicts_and_what_was_published(found):
+    own = {"adding": compare.full()["adding"]}
+    results = {
+        "experiments": {"adding": found["adding"]},
+        "date": "2026-01-01",
+        "machine": "a machine",
+        "python": "3",
+        "torch": "2",
+        "grukit": "0",
+    }
+    words = compare.page(results, own, "python benchmarks/compare.py --full")
+    assert "| published |" in words
+    assert "| 5.3e-05 |" in words
+    assert found["adding"]["comparison"]["verdicts"]["adding"] in words
+
+
+def test_every_experiment_of_the_literature_says_its_source():
+    every = compare.full()
+    for own in every.values():
+        assert bool(own.published) == bool(own.source)
+    assert every["adding"].setup.sizes["length"] == 600
+    assert every["adding"].seeds == 5
+    assert every["copy_memory"].setup.sizes["delay"] == 1000
+
+
+@pytest.mark.parametrize("form", ["short", "full"])
+def test_the_page_holds_the_saved_rows(form):
+    make, command, name, file = compare.FORMS[form]
+    path = ROOT / "benchmarks" / "results" / f"{name}.json"
+    if not path.exists():
+        pytest.skip("the benchmark was not run yet")
+    results = json.loads(path.read_text())
+    page = (compare.PAGES / file).read_text()
+    assert page == compare.page(results, make(), command)
+    other = copy.deepcopy(results)
+    first = next(iter(other["experiments"].values()))
+    first["comparison"]["runs"][0]["parameters"] += 1
+    for run in first["comparison"]["runs"]:
+        run["score"] = 0.123
+    assert page != compare.page(other, make(), command)
