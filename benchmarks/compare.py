@@ -188,6 +188,7 @@ def section(name: str, own: dict[str, Any], experiment: Experiment) -> str:
     """One experiment of the page."""
     comparison = Comparison.from_dict(own["comparison"])
     question = comparison.questions[0]
+    assert question.goal is not None
     better = "more is better" if question.higher_is_better else "less is better"
     heads = [*TABLE_HEAD, *(["published"] if experiment.published else [])]
     lines = [f"| {' | '.join(heads)} |", "| --- |" + " ---: |" * (len(heads) - 1)]

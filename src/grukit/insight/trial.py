@@ -79,6 +79,11 @@ def saved(trial: Trial, folder: Path) -> Run | None:
     file = folder / f"{trial.name}.json"
     if not file.exists():
         return None
+    return read_run(file)
+
+
+def read_run(file: Path) -> Run:
+    """A saved run; DataError for something else."""
     try:
         return run_from_dict(json.loads(file.read_text(encoding="utf-8")))
     except (ValueError, KeyError, TypeError) as error:

@@ -85,7 +85,8 @@ class ComparisonDisplay:
             marker = "o" if len(epochs) == 1 else None
             name = NAMES.get(cell, cell)
             ax.plot(epochs, middle, color=color, linewidth=1.4, marker=marker, label=name)
-        ax.axhline(question.goal, color=GREY, linestyle=":", linewidth=1)
+        if question.goal is not None:
+            ax.axhline(question.goal, color=GREY, linestyle=":", linewidth=1)
         ax.set_yscale("log")
         dress(ax, "epoch", "", question.title, dates=False)
 

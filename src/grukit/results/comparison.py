@@ -24,7 +24,10 @@ _T = (
 
 @dataclass(frozen=True)
 class Question:
-    """A problem as far as its scores need it; see `grukit.data.problems.Problem`."""
+    """A problem as far as its scores need it; see `grukit.data.problems.Problem`.
+
+    Of data of one's own, which have no goal, `blank` is the score of the best baseline.
+    """
 
     name: str
     title: str
@@ -32,7 +35,7 @@ class Question:
     higher_is_better: bool
     blank: float
     blank_says: str
-    goal: float
+    goal: float | None
 
 
 @dataclass(frozen=True)
@@ -249,7 +252,7 @@ def _question(content: Any) -> Question:
         higher_is_better=bool(content["higher_is_better"]),
         blank=float(content["blank"]),
         blank_says=str(content["blank_says"]),
-        goal=float(content["goal"]),
+        goal=None if content["goal"] is None else float(content["goal"]),
     )
 
 
@@ -265,12 +268,12 @@ def _chosen(runs: Sequence[Run]) -> list[Run]:
     return sorted((run for run in runs if run.rate == rate), key=lambda run: run.seed)
 
 
-def _row(runs: Sequence[Run], goal: float) -> Row:
+def _row(runs: Sequence[Run], goal: float | None) -> Row:
     own = _chosen(runs)
     scores = tuple(run.score for run in own)
     mean = statistics.fmean(scores)
     half = _half_width(scores)
-    epochs = [(run.epochs_to(goal), run) for run in own]
+    epochs = [(None if goal is None else run.epochs_to(goal), run) for run in own]
     reached = [(count, sum(run.seconds[:count])) for count, run in epochs if count is not None]
     # The first epoch loads code and fills caches.
     seconds = [second for run in own for second in run.seconds[1:] or run.seconds]

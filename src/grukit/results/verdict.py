@@ -35,7 +35,7 @@ def verdict(question: Question, rows: Sequence[Row]) -> str:
     learned = [row for row in known if not _is_blank(question, row)]
     words += [_order(question, known)] if len(known) > 1 else []
     words += _blank(question, known)
-    words += _goal(rows) if learned else []
+    words += _goal(rows) if learned and question.goal is not None else []
     words += _time(known)
     return " ".join(words)
 
