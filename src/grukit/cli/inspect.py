@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from grukit.cli.inspect_gates import inspect_gates
 from grukit.cli.inspect_speech import inspect_speech
 from grukit.cli.inspect_text import inspect_judge, inspect_writer
 from grukit.cli.options import Config, Json, only, option, read_data
@@ -23,6 +24,7 @@ _TAKEN = {
     "generation": ("data", "text", "output", "plot", "json"),
     "speech": ("data", "output", "plot", "json"),
 }
+_TAKEN_WITH_GATES = ("gates", "data", "text", "output", "plot", "page", "json")
 
 
 def inspect(
@@ -94,6 +96,22 @@ def inspect(
             "and fail if there are any.",
         ),
     ] = False,
+    gates: Annotated[
+        bool,
+        option(
+            "--gates",
+            help="Of a model of any task: what the gates of its units did while it read DATA or "
+            "--text, and what the units do. --output has a row for each layer, step and unit.",
+        ),
+    ] = False,
+    page: Annotated[
+        Path | None,
+        option(
+            metavar="FILE.html",
+            help="With --gates: write a page on which every step shows the equations of its cell "
+            "with its numbers in them.",
+        ),
+    ] = None,
     json: Json = False,
     config: Config = None,
 ) -> None:
@@ -102,15 +120,24 @@ def inspect(
     Prints for each series the forecast from inputs that say nothing (start), what each column
     added to it, the largest first, and the forecast itself. Of a judge of texts it prints the same
     of each token and the log-odds of a class; of a writer of text the tokens that it expected
-    least; of a recognizer of speech each word with its times and how sure it is.
+    least; of a recognizer of speech each word with its times and how sure it is. With --gates it
+    tells of any model what its units do: which hold for long, are reset at word ends, follow
+    brackets, a covariate or the loudness, are saturated, dead or doubled.
     """
     check_output(output, (".csv", ".parquet"))
     from grukit.plots.style import SUFFIXES
 
     check_output(plot, SUFFIXES)
+    check_output(page, (".html",))
     from grukit.tasks.base import load_model
 
     estimator = load_model(model)
+    if gates:
+        only(context, f"{estimator.task} --gates", *_TAKEN_WITH_GATES)
+        inspect_gates(estimator, data, text, output, plot, page, json)
+        return
+    if page:
+        raise typer.BadParameter("--page goes with --gates")
     if estimator.task in _TAKEN:
         only(context, estimator.task, *_TAKEN[estimator.task])
     if estimator.task == "classification":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -90,15 +90,7 @@ class GateRecord:
 
     def to_frame(self, backend: str = "pandas") -> Any:
         """A row for each step and unit, with a column for each gate."""
-        time, units = len(self.steps), len(self.units)
-        data: dict[str, Any] = {
-            "layer": [self.layer] * (time * units),
-            "at": np.repeat(np.arange(time), units),
-            "step": [label for label in self.steps for _ in range(units)],
-            "unit": list(self.units) * time,
-        }
-        own = {k: v.ravel() for k, v in self.gates.items() if v.shape == self.hidden.shape}
-        return to_frame(data | own, backend)
+        return frame_of([self], backend)
 
     def to_dict(self) -> dict[str, Any]:
         """Names, labels and gates as JSON values."""
@@ -110,3 +102,21 @@ class GateRecord:
             "units": list(self.units),
             "gates": {name: values.tolist() for name, values in self.gates.items()},
         }
+
+
+def frame_of(records: Sequence[GateRecord], backend: str = "pandas") -> Any:
+    """A row for each layer, step and unit, with a column for each gate; NaN where it has none."""
+    names = dict.fromkeys(name for record in records for name in record.gates)
+    data: dict[str, list[Any]] = {name: [] for name in ("layer", "at", "step", "unit", *names)}
+    for record in records:
+        time, units = len(record.steps), len(record.units)
+        data["layer"] += [record.layer] * (time * units)
+        data["at"] += np.repeat(np.arange(time), units).tolist()
+        data["step"] += [label for label in record.steps for _ in range(units)]
+        data["unit"] += list(record.units) * time
+        for name in names:
+            own = record.gates.get(name)
+            if own is None or own.shape != (time, units):
+                own = np.full((time, units), np.nan)
+            data[name] += own.ravel().tolist()
+    return to_frame(data, backend)

@@ -1,0 +1,168 @@
+"""The page of gates: whole, offline, and right about every step that is pointed at."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from headless import opened
+
+from grukit import nn
+from grukit.insight.gates import inspect_gates, read_gates
+from grukit.plots.gate_page import MOST_STEPS, MOST_UNITS, gate_page
+from grukit.results.gates import GateRecord
+
+KINDS = {"gru": nn.GRU, "lstm": nn.LSTM, "rnn": nn.RNN, "mingru": nn.MinGRU}
+TEXT = "to (be) or not."
+# Points at a step, and tells what is shown.
+POINT = """
+const span = document.querySelector("[data-step='{step}']");
+span.dispatchEvent(new MouseEvent("mouseover", {{bubbles: true}}));
+return [document.getElementById("where").textContent,
+  ...[...document.querySelectorAll("#table tr")].map(row => row.textContent)];
+"""
+
+
+def records_of(kind: str = "gru", units: int = 4, text: str = TEXT, **options) -> list[GateRecord]:
+    torch.manual_seed(0)
+    layer = KINDS[kind](3, units, **options)
+    (record,) = read_gates(layer, torch.randn(len(text), 1, 3), inside=True)
+    return [replace(record, steps=tuple(text), step="character")]
+
+
+def page_of(records, title="Gates") -> str:
+    return gate_page(records, inspect_gates(records), title)
+
+
+def data_of(page: str) -> dict:
+    (text,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', page, re.S)
+    return json.loads(text)
+
+
+def numbers(text: str) -> list[float]:
+    return [float(found) for found in re.findall(r"-?\d+\.\d{3}", text.replace("−", "-"))]
+
+
+def test_the_numbers_are_in_the_page():
+    (record,) = records_of()
+    data = data_of(page_of([record]))
+    (layer,) = data["layers"]
+    hidden = np.array(layer["gates"]["hidden"]).reshape(record.hidden.shape) / data["scale"]
+    np.testing.assert_allclose(hidden, record.hidden, atol=0.6 / data["scale"])
+    assert layer["steps"] == list(TEXT)
+    assert layer["units"] == ["0", "1", "2", "3"]
+    assert data["report"] == inspect_gates([record]).words()
+
+
+def test_nothing_is_fetched_and_nothing_escapes():
+    (record,) = records_of()
+    steps = ("</script><script>alert(1)</script>", "<!--", "\u2028", *record.steps[3:])
+    page = page_of([replace(record, steps=steps)], "<b>&</b>")
+    assert page.count("</script>") == 2
+    assert "<!--" not in page
+    assert "<title>&lt;b&gt;&amp;&lt;/b&gt;</title>" in page
+    assert not re.search(r"https?://|src=|@import|url\(", page)
+    assert "default-src 'none'" in page
+    assert data_of(page)["layers"][0]["steps"] == list(steps)
+
+
+def test_what_is_left_out_is_told():
+    record = records_of(units=70, text="ab" * 400)[0]
+    (layer,) = data_of(page_of([record]))["layers"]
+    assert (len(layer["steps"]), len(layer["units"])) == (MOST_STEPS, MOST_UNITS)
+    wanted = "64 of 70 units shown, 6 left out; 600 of 800 characters shown, 200 left out"
+    assert layer["note"] == wanted
+
+
+def test_pointing_at_a_step_shows_the_four_equations_with_its_numbers(tmp_path):
+    (record,) = records_of()
+    where, *rows = opened(page_of([record]), POINT.format(step=4), tmp_path)
+    assert where == 'GRU, unit 0, character 5 of 15: "b"'
+    r, z, n, h = (record.gates[k][4, 0] for k in ("reset", "update", "memory", "hidden"))
+    before = record.before[4, 0]
+    sums = {name: [own[4, 0] for own in shares] for name, shares in record.sums.items()}
+    x_n, h_n = sums["memory"]
+    wanted = (
+        [*sums["reset"], r],
+        [*sums["update"], z],
+        [x_n, r, h_n, n],
+        [1, z, n, z, before, h],
+    )
+    assert len(rows) == 4
+    for row, values in zip(rows, wanted, strict=True):
+        found = numbers(row.replace("(1 −", "(1.000 −"))
+        np.testing.assert_allclose(np.abs(found), np.abs(values), atol=1.1e-3)
+
+
+def test_other_cells_show_their_own_equations(tmp_path):
+    kinds = {"lstm": 6, "rnn": 1, "mingru": 3}
+    records = [replace(records_of(kind)[0], layer=kind) for kind in kinds]
+    script = """
+    const choice = document.getElementById("layer");
+    return [...choice.options].map((_, index) => {
+      choice.selectedIndex = index; choice.dispatchEvent(new Event("change"));
+      const over = new MouseEvent("mouseover", {bubbles: true});
+      document.querySelector("[data-step='7']").dispatchEvent(over);
+      return [...document.querySelectorAll("#table tr")].map(row => row.textContent);
+    });
+    """
+    for record, rows in zip(records, opened(page_of(records), script, tmp_path), strict=True):
+        assert len(rows) == kinds[record.cell]
+        assert numbers(rows[-1])[-1] == pytest.approx(record.hidden[7, 0], abs=1e-3)
+
+
+def test_options_that_the_equations_leave_out_are_told(tmp_path):
+    rows = opened(page_of(records_of(zoneout=0.5)), POINT.format(step=7), tmp_path)
+    assert "zoneout" in rows[-1]
+
+
+def test_keys_choices_and_the_map_lead_to_other_steps_and_units(tmp_path):
+    script = """
+    const key = name => document.dispatchEvent(new KeyboardEvent("keydown", {key: name}));
+    const told = [], where = document.getElementById("where");
+    key("ArrowRight"); key("ArrowRight"); told.push(where.textContent);
+    key("ArrowDown"); told.push(where.textContent);
+    const map = document.getElementById("map"), box = map.getBoundingClientRect();
+    const at = {clientX: box.left + box.width * 10.5 / 15, clientY: box.top + box.height * 3.5 / 4};
+    map.dispatchEvent(new MouseEvent("click", at)); told.push(where.textContent);
+    document.getElementById("gate").selectedIndex = 1;
+    document.getElementById("gate").dispatchEvent(new Event("change"));
+    told.push(document.querySelector(".now").textContent);
+    return told;
+    """
+    right, down, clicked, now = opened(page_of(records_of()), script, tmp_path)
+    assert "unit 0, character 3" in right
+    assert "unit 1, character 3" in down
+    assert "unit 3, character 11" in clicked
+    assert now == TEXT[10]
+
+
+@pytest.mark.parametrize(("bands", "size"), [(1, (1200, 900)), (20, (500, 800))])
+def test_a_series_or_a_sound_is_drawn_below_the_map(bands, size, tmp_path):
+    (record,) = records_of(text="x" * 60)
+    picture = np.random.default_rng(0).normal(size=(60, bands))
+    steps = tuple(f"{at / 50:.2f}" for at in range(60))
+    record = replace(record, steps=steps, step="second", picture=picture)
+    script = """
+    const drawn = id => {
+      const own = document.getElementById(id);
+      return own.getContext("2d").getImageData(0, 0, own.width, own.height).data.some(v => v > 0);
+    };
+    const wide = document.documentElement;
+    return [drawn("map"), drawn("below"), document.getElementById("text").hidden,
+      wide.scrollWidth <= wide.clientWidth];
+    """
+    found = opened(page_of([record, replace(record, layer="b")]), script, tmp_path, size)
+    assert found == [True, True, True, True]
+
+
+def test_a_page_that_is_wrong_is_seen(tmp_path):
+    """The check itself: an error, a word on the console and a reach for the network are red."""
+    page = page_of(records_of())
+    for wrong in ("null.x;", "console.log(1);", "fetch('https://example.org').catch(() => 0);"):
+        with pytest.raises(AssertionError):
+            opened(page.replace('"use strict";', wrong), "return 1;", tmp_path)
