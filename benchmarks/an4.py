@@ -42,7 +42,13 @@ SETTINGS: dict[str, Any] = {
     "num_layers": 3,
     "dropout": 0.3,
     "augmentation": Augmentation(
-        stretch=0.15, warp=0.1, time_masks=2, time_share=0.08, feature_masks=1, feature_share=0.2
+        stretch=0.15,
+        warp=0.1,
+        equalizer=0,
+        time_masks=2,
+        time_share=0.08,
+        feature_masks=1,
+        feature_share=0.2,
     ),
 }
 TRAINING: dict[str, Any] = {

@@ -23,6 +23,7 @@ OFF = Augmentation(
     noise=0.0,
     stretch=0.0,
     warp=0.0,
+    equalizer=0.0,
 )
 RATE = 8000
 
@@ -38,7 +39,8 @@ def decibels(samples: np.ndarray) -> float:
 def test_all_off_changes_nothing():
     frames = np.random.default_rng(0).normal(size=(30, 8)).astype(np.float32)
     assert np.array_equal(OFF.of_samples(tone(), RATE), tone())
-    assert np.array_equal(OFF.of_features(frames), frames)
+    assert np.array_equal(OFF.stretched(frames), frames)
+    assert np.array_equal(OFF.equalized(frames), frames)
     assert np.array_equal(OFF.masked(frames), frames)
 
 
@@ -47,7 +49,7 @@ def test_only_torch_decides():
 
     def drawn() -> list[np.ndarray]:
         every = Augmentation(noise=1.0)
-        return [every.of_samples(tone(), RATE), every.of_features(frames), every.masked(frames)]
+        return [every.of_samples(tone(), RATE), every.stretched(frames), every.masked(frames)]
 
     torch.manual_seed(3)
     first = drawn()
@@ -144,13 +146,13 @@ def test_stretched_features_lie_on_the_same_line():
     frames = np.linspace(0, 1, 101, dtype=np.float32)[:, None] * np.array([[1.0, 2.0]], "f4")
     lengths = set()
     for _ in range(50):
-        found = replace(OFF, stretch=0.1).of_features(frames)
+        found = replace(OFF, stretch=0.1).stretched(frames)
         lengths.add(len(found))
         line = np.linspace(0, 1, len(found))[:, None] * np.array([[1.0, 2.0]])
         assert np.abs(found - line).max() < 1e-6
     assert min(lengths) in range(91, 95)
     assert max(lengths) in range(107, 112)
-    assert len(OFF.of_features(frames[:1])) == 1
+    assert len(OFF.stretched(frames[:1])) == 1
 
 
 def test_settings_go_through_json():
@@ -186,14 +188,32 @@ def test_a_warp_moves_frequencies_and_keeps_their_order():
     assert np.array_equal(OFF.warped(bands), bands)
 
 
-def test_cepstra_are_warped_and_masked_as_the_bands_they_stand_for():
+def test_an_equalizer_adds_one_smooth_curve_to_all_frames():
+    bands = np.random.default_rng(0).normal(size=(7, 40)).astype(np.float32)
+    one = replace(OFF, equalizer=3.0)
+    curves = []
+    for _ in range(300):
+        added = one.equalized(bands) - bands
+        assert np.abs(added - added[0]).max() < 1e-5
+        curves.append(added[0])
+    every = np.array(curves)
+    decibels = 10 * every / np.log(10)
+    # The variance of a cosine of the first five, whose squares fall as 1 / k, is 1 / 2.
+    wanted = 3.0 * np.sqrt(sum(1 / k for k in range(1, 6)) / 2)
+    assert np.sqrt((decibels**2).mean()) == pytest.approx(wanted, rel=0.1)
+    assert np.abs(every.mean(1)).max() < 1e-5, "no louder as a whole"
+    assert np.diff(every).std() < 0.25 * every.std(), "smooth from band to band"
+    assert OFF.equalized(bands) is bands
+
+
+def test_cepstra_are_changed_as_the_bands_they_stand_for():
     bands = np.random.default_rng(0).normal(size=(7, 40)).astype(np.float32)
     angles = np.outer(np.arange(40), np.arange(40) + 0.5) * np.pi / 40
     cosines = np.sqrt(2 / 40) * np.cos(angles)
     cosines[0] /= np.sqrt(2)
     cepstra = (bands @ cosines.T).astype(np.float32)
-    one = replace(OFF, warp=0.3, feature_masks=1, feature_share=0.5)
-    for change in (one.warped, one.masked):
+    one = replace(OFF, warp=0.3, equalizer=3.0, feature_masks=1, feature_share=0.5)
+    for change in (one.warped, one.equalized, one.masked):
         torch.manual_seed(3)
         of_bands = change(bands)
         torch.manual_seed(3)

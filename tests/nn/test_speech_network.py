@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from grukit.nn.speech_network import LEFT, LookAhead, SpeechNetwork
+from grukit.nn.speech_network import LEFT, LookAhead, SpeechNetwork, pooled
 
 LIVE = [LookAhead(0, 1), LookAhead(2, 3), LookAhead(5, 8)]
 
@@ -24,6 +24,26 @@ def test_a_recording_does_not_depend_on_its_batch_or_padding(look_ahead, cell):
     for row, length in enumerate(lengths.tolist()):
         alone, _ = model(frames[row : row + 1, :length], lengths[row : row + 1])
         torch.testing.assert_close(together[row, : steps[row]], alone[0], rtol=0, atol=5e-6)
+
+
+@torch.no_grad()
+def test_a_pooled_network_answers_once_whatever_the_padding():
+    torch.manual_seed(0)
+    model, lengths = SpeechNetwork(5, 9, 16, 2, pooled=True).eval(), torch.tensor([40, 7, 0, 23])
+    frames = torch.randn(4, 40, 5)
+    together, steps = model(frames, lengths)
+    assert together.shape == (4, 1, 9)
+    assert steps.tolist() == [1, 1, 0, 1]
+    for row, length in enumerate(lengths.tolist()):
+        alone, _ = model(frames[row : row + 1, :length], lengths[row : row + 1])
+        torch.testing.assert_close(together[row, : steps[row]], alone[0], rtol=0, atol=5e-6)
+
+
+@torch.no_grad()
+def test_pooling_is_the_mean_and_the_maximum_of_what_counts():
+    x = torch.tensor([[[1.0, -4.0]], [[3.0, -2.0]], [[9.0, 9.0]]])
+    assert pooled(x, torch.tensor([2])).tolist() == [[[2.0, -3.0, 3.0, -2.0]]]
+    assert pooled(x, torch.tensor([0])).tolist() == [[[0.0] * 4]]
 
 
 @pytest.mark.parametrize("stride", [1, 2, 3])

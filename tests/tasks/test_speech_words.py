@@ -9,7 +9,7 @@ from grukit import FitConfig
 from grukit.core.errors import NotFittedError, ParameterError
 from grukit.data.alphabet import Alphabet
 from grukit.data.recordings import Recording
-from grukit.data.synthetic_speech import spoken_tones, write_spoken
+from grukit.data.synthetic_speech import spoken_strings, spoken_tones, write_spoken
 from grukit.tasks.speech import SpeechRecognizer
 from grukit.tasks.speech_words import single_chances, word_answer
 
@@ -120,6 +120,52 @@ def test_words_are_spotted_with_their_times(model, tones):
         assert one.start <= moment <= one.end
         assert one.confidence >= 0.3
     assert model.spot((np.concatenate(parts), 8000), threshold=1.0) == []
+
+
+@pytest.fixture(scope="module")
+def pooled(tones) -> SpeechRecognizer:
+    """Of single words and without `look_ahead`: one answer for each recording."""
+    training = FitConfig(epochs=8, batch_size=16, learning_rate=0.01, progress=False)
+    model = SpeechRecognizer(
+        mode="words", rate=8000, hidden_size=24, num_layers=1, dropout=0.0, training=training
+    )
+    pairs = [(one.path, one.text) for one in tones]
+    return model.fit(pairs[:240], validation=pairs[240:])
+
+
+def test_a_network_of_single_words_answers_once(pooled, tones, tmp_path):
+    accuracy = pooled.validation_.scores[0].metrics["accuracy"]
+    print(pooled.validation_.table())
+    assert accuracy > 0.95
+    known = next(one for one in tones[240:] if one.text)
+    assert pooled.log_chances(known).shape == (1, 7)
+    pooled.save(tmp_path / "model")
+    again = SpeechRecognizer.load(tmp_path / "model")
+    assert again.recognize(known) == pooled.recognize(known)
+    transcript = again.transcribe(known)
+    assert transcript.text == known.text
+    (word,) = transcript.words
+    assert 0 <= word.start < word.end <= transcript.duration
+    assert transcript.duration == pytest.approx(len(known.samples(8000)) / 8000, abs=0.05)
+    for nothing in (np.zeros(8000, np.float32), np.zeros(50, np.float32)):
+        assert again.transcribe((nothing, 8000)).text == ""
+
+
+def test_a_network_of_single_words_finds_none_in_a_stream(pooled, tones):
+    with pytest.raises(ParameterError, match="look_ahead must be set to find words"):
+        pooled.spot(tones[0])
+    with pytest.raises(ParameterError, match="look_ahead must be"):
+        pooled.stream()
+
+
+def test_where_some_recordings_have_several_words_none_is_pooled(tmp_path):
+    words = write_spoken(tmp_path / "words", spoken_tones(8, seed=1, words=(1, 1)))
+    written = write_spoken(tmp_path / "strings", spoken_strings(words, 8, words=(1, 2)))
+    training = FitConfig(epochs=1, progress=False)
+    model = SpeechRecognizer(mode="words", rate=8000, hidden_size=4, num_layers=1)
+    model.training = training
+    assert any(" " in one.text for one in written)
+    assert not model.fit(tmp_path / "strings", validation=None).network_.pooled
 
 
 def test_words_are_only_for_the_mode_of_words(model, tones):

@@ -46,4 +46,5 @@ def _posteriors(model: SpeechRecognizer, recording: Path, duration: float) -> Po
             source = next(blocks), model.rate
         title += f" in the first {_DRAWN:g} of {duration:.1f} seconds"
     chances = model.log_chances(source)
-    return PosteriorsDisplay(chances, model.alphabet_.tokens, model.step_, title)
+    step = duration if model.network_.pooled else model.step_
+    return PosteriorsDisplay(chances, model.alphabet_.tokens, step, title)

@@ -21,8 +21,10 @@ from grukit.data.audio import read_audio
 
 _NOISES_KEPT = 32
 _QUIET_SECONDS = 0.01
-# Cepstra are warped and masked as so many bands.
+# Cepstra are changed as so many bands.
 _BANDS = 40
+# In the logarithm of an energy.
+_DECIBEL = np.float32(np.log(10) / 10)
 _RULES = {
     "speed": number(at_least=0, below=1),
     "gain": number(at_least=0),
@@ -33,6 +35,7 @@ _RULES = {
     "pauses": number(at_least=0),
     "stretch": number(at_least=0, below=1),
     "warp": number(at_least=0, below=1),
+    "equalizer": number(at_least=0),
     "time_masks": integer(at_least=0),
     "time_share": number(at_least=0, at_most=1),
     "feature_masks": integer(at_least=0),
@@ -58,21 +61,21 @@ class Augmentation:
     noise: the chance that noise is added, between `lowest_snr` and `highest_snr` decibels below the
         sound: a piece of one of `noise_files`, or white where there are none.
 
-    Of ready-made features:
+    Of frames, of sound or ready-made features:
 
     stretch: longer or shorter by up to this share, without a change of pitch.
-
-    Of the frames of either:
-
     warp: the scale of frequencies longer or shorter by up to this share, as vocal tracts are
         (Jaitly and Hinton 2013).
+    equalizer: some frequencies louder and others softer, as microphones and rooms have it, by about
+        so many decibels: a sum of slow waves over the bands. Where the mean of a recording is
+        taken away, it is heard in streams alone.
 
-    Of the normalized frames of either, by masks in which all is 0 (SpecAugment, Park et al. 2019):
+    Of normalized frames, by masks in which all is 0 (SpecAugment, Park et al. 2019):
 
     time_masks, time_share: so many masks, each over up to this share of the frames.
     feature_masks, feature_share: the same over the bands of frequency.
 
-    Cepstra (MFCC) are turned into bands for the masks and the warp, and back.
+    Cepstra (MFCC) are turned into bands for the masks, the warp and the equalizer, and back.
     """
 
     speed: float = 0.1
@@ -84,6 +87,7 @@ class Augmentation:
     noise_files: tuple[str, ...] = ()
     stretch: float = 0.1
     warp: float = 0.1
+    equalizer: float = 3.0
     time_masks: int = 2
     time_share: float = 0.1
     feature_masks: int = 2
@@ -112,8 +116,8 @@ class Augmentation:
             samples = self._with_noise(samples, rate, loudness)
         return samples
 
-    def of_features(self, frames: np.ndarray) -> np.ndarray:
-        """Ready-made features, float32 [T, F], stretched in time."""
+    def stretched(self, frames: np.ndarray) -> np.ndarray:
+        """Frames, float32 [T, F], stretched in time."""
         count = len(frames)
         if not self.stretch or count < 2:
             return frames
@@ -129,6 +133,15 @@ class Augmentation:
         places = np.arange(last + 1) * _between(1 - self.warp, 1 + self.warp)
         warped = _between_columns(bands, np.minimum(places, last))
         return _cepstra(warped, frames.shape[1]) if cepstra else warped
+
+    def equalized(self, frames: np.ndarray, cepstra: bool = False) -> np.ndarray:
+        """Frames, float32 [T, F], with some of their frequencies louder and others softer."""
+        if not self.equalizer:
+            return frames
+        size = frames.shape[1]
+        slow = _waves(_cosines(size).shape[1] if cepstra else size)
+        curve = (_DECIBEL * self.equalizer * _white(len(slow))) @ slow
+        return frames + (_cepstra(curve, size) if cepstra else curve)
 
     def masked(self, frames: np.ndarray, cepstra: bool = False) -> np.ndarray:
         """Normalized frames, float32 [T, F], with masks in which all is 0."""
@@ -191,6 +204,14 @@ def _cosines(count: int) -> np.ndarray:
     angles = np.outer(np.arange(count), np.arange(bands) + 0.5) * np.pi / bands
     scale = np.where(np.arange(count) == 0, 1.0, 2.0)[:, None]
     return (np.sqrt(scale / bands) * np.cos(angles)).astype(np.float32)
+
+
+@lru_cache
+def _waves(count: int) -> np.ndarray:
+    """Half a wave over so many bands, one wave, ...: float32 [5, bands], the slow ones stronger."""
+    waves = np.arange(1, 6)[:, None]
+    places = (np.arange(count) + 0.5) / count
+    return (np.cos(np.pi * waves * places) / np.sqrt(waves)).astype(np.float32)
 
 
 def _between(low: float, high: float) -> float:

@@ -45,6 +45,8 @@ class SpeechNetwork(nn.Module):
 
     look_ahead: None for the whole of a recording; else the direction that reads back does so within
         chunks, and the network can `stream`.
+    pooled: one answer for the whole of a recording, T' = 1, from the mean and the maximum over its
+        steps. To CTC that is a choice among the tokens, and none.
     """
 
     def __init__(
@@ -57,9 +59,11 @@ class SpeechNetwork(nn.Module):
         look_ahead: LookAhead | None = None,
         dropout: float = 0.0,
         cell: str = "gru",
+        pooled: bool = False,
     ) -> None:
         super().__init__()
         self.features, self.stride, self.look_ahead = features, stride, look_ahead
+        self.pooled = pooled
         self.dropout = dropout
         self.right = RIGHT if look_ahead is None else look_ahead.right
         width = LEFT + 1 + self.right
@@ -88,7 +92,7 @@ class SpeechNetwork(nn.Module):
                 ),
                 dropout=dropout,
             )
-        self.head = nn.Linear(2 * hidden_size, outputs)
+        self.head = nn.Linear((4 if pooled else 2) * hidden_size, outputs)
 
     def forward(self, frames: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """float [B, T, F] and int64 [B] to logits [B, T', V] and how many of them count, [B].
@@ -105,6 +109,8 @@ class SpeechNetwork(nn.Module):
         x = self.convolved(pad(frames, (0, 0, LEFT, max(0, needed - frames.shape[1]))))[:, :steps]
         lengths = -(-lengths // self.stride)
         x, _ = self.recurrent(x.transpose(0, 1), lengths=lengths)
+        if self.pooled:
+            x, lengths = pooled(x, lengths), lengths.clamp(max=1)
         return self.logits(x), lengths
 
     def convolved(self, frames: Tensor) -> Tensor:
@@ -119,6 +125,14 @@ class SpeechNetwork(nn.Module):
     def stream(self) -> NetworkStream:
         """A stream of one utterance; ValueError for a network without `look_ahead`."""
         return NetworkStream(self)
+
+
+def pooled(x: Tensor, lengths: Tensor) -> Tensor:
+    """The mean and the maximum over the steps that count, [T, B, F] to [1, B, 2 F]; 0 of none."""
+    inside = (torch.arange(len(x), device=x.device)[:, None] < lengths)[..., None]
+    mean = (x * inside).sum(0) / lengths.clamp(min=1)[:, None]
+    highest = x.masked_fill(~inside, -torch.inf).amax(0).where(lengths[:, None] > 0, 0.0)
+    return torch.cat([mean, highest], dim=-1)[None]
 
 
 class NetworkStream:

@@ -160,7 +160,8 @@ class SpeechRecognizer(Estimator):
         prepared = prepare(self, data, validation)
         words = words_of(language, prepared.learned)
         alphabet, reader, learned, judged, sizes = prepared
-        network = self._new_network(reader.size, len(alphabet))
+        pooled = self._is_pooled([*learned, *judged], alphabet)
+        network = self._new_network(reader.size, len(alphabet), pooled)
         learnt = Learned.of(learned, sizes, reader.hop)
         linear = linear_words(learned, reader, alphabet) if self.mode == "words" else None
         changed = reader
@@ -214,6 +215,8 @@ class SpeechRecognizer(Estimator):
         minute is cut where it is quiet, for a network that reads in both directions.
         """
         self._check_fitted()
+        if self.network_.pooled:
+            return self._whole(source, decoder)
         if self.look_ahead is not None:
             stream, found = self.stream(self.rate, decoder=decoder), []
             for part in self.reader_.parts(source):
@@ -247,9 +250,13 @@ class SpeechRecognizer(Estimator):
 
         With `look_ahead`, words that were learned one by one are found one after another; without,
         some recordings of the training must have several, as those of
-        `grukit.data.synthetic_speech.spoken_strings`. The segments of `stream` have the same words.
+        `grukit.data.synthetic_speech.spoken_strings`, or a ParameterError is raised. The segments
+        of `stream` have the same words.
         """
         self._check_words(threshold)
+        if self.network_.pooled:
+            wanted = "set to find words, or several words in some recordings of the training"
+            raise ParameterError(must_be("look_ahead", wanted, self.look_ahead))
         return detections(self.transcribe(source).segments, threshold)
 
     def stream(
@@ -296,7 +303,8 @@ class SpeechRecognizer(Estimator):
     def log_chances(self, source: Any) -> np.ndarray:
         """The ln of the chances of all tokens at every step of a recording, float32 [T', V].
 
-        Step k is about the moment `k * step_` of it.
+        Step k is about the moment `k * step_` of it. There is but one where the network answers
+        once for the whole: in mode "words", learned from single words without `look_ahead`.
         """
         self._check_fitted()
         return self._chances(self.reader_(source))
@@ -306,8 +314,21 @@ class SpeechRecognizer(Estimator):
         """The seconds from step to step of the network."""
         return self.reader_.hop * self.stride
 
+    def _whole(self, source: Any, decoder: CtcDecoder | None) -> Transcript:
+        """Of a recording of one word: one step, which lasts as long as the recording."""
+        raw = raw_frames(source, self.reader_.features, self.reader_.size)
+        seconds = len(raw) * self.reader_.hop
+        if not seconds:
+            return Transcript((), 0.0)
+        decoding = Decoding(decoder or self.decoder(), _ENDPOINTS[self.mode], seconds, False)
+        chances = self._chances(self.reader_.normalized(raw))
+        found = decoding.push(chances, by_step(self.reader_.loudness(raw), len(raw)))
+        return Transcript((*found, *decoding.finish()), seconds)
+
     def _chances(self, frames: np.ndarray) -> np.ndarray:
         """Of normalized frames [T, F]."""
+        if self.network_.pooled and not (frames != frames[:1]).any():
+            frames = frames[:0]  # nothing is said where all is the same
         with torch.no_grad():
             logits, _ = self.network_(torch.from_numpy(frames)[None], torch.tensor([len(frames)]))
             return log_softmax(logits[0], -1).numpy()
@@ -352,6 +373,7 @@ class SpeechRecognizer(Estimator):
             "settings": self._settings(),
             "ready-made features": ready,
             "learned": self.learned_._asdict(),
+            "pooled": self.network_.pooled,
         }
         tensors = {f"network.{name}": own for name, own in self.network_.state_dict().items()}
         for name in ("mean", "deviation"):
@@ -384,7 +406,8 @@ class SpeechRecognizer(Estimator):
         normalization = Normalization(mean, deviation)
         words_only = self.mode == "words"
         reader = SpeechReader(features, size, hop, normalization, live, cepstra, words_only)
-        network = self._new_network(size, len(alphabet))
+        # Folders of older versions have no such network.
+        network = self._new_network(size, len(alphabet), config.get("pooled", False))
         network.load_state_dict({k.removeprefix("network."): v for k, v in tensors.items()})
         words = NgramModel.from_text(texts[_ARPA]) if _ARPA in texts else None
         learnt = Learned(**config["learned"])
@@ -407,7 +430,12 @@ class SpeechRecognizer(Estimator):
         self.history_, self.validation_ = history, None
         self._card = speech_card(self)
 
-    def _new_network(self, features: int, outputs: int) -> SpeechNetwork:
+    def _is_pooled(self, every: Sequence[Recording], alphabet: Alphabet) -> bool:
+        """Whether one answer for each recording is enough."""
+        single = all(len(alphabet.encode(one.text)) <= 1 for one in every)
+        return self.mode == "words" and self.look_ahead is None and single
+
+    def _new_network(self, features: int, outputs: int, pooled: bool) -> SpeechNetwork:
         ahead = frames_ahead(self.look_ahead, self.hop_ms, self.stride)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(self.seed))
@@ -420,4 +448,5 @@ class SpeechRecognizer(Estimator):
                 ahead,
                 self.dropout,
                 self.cell,
+                pooled,
             )

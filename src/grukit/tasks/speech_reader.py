@@ -50,11 +50,12 @@ class SpeechReader:
         """The same, changed by chance."""
         path = _path_of(source, self.features)
         if self.features is None:
-            frames = augmentation.of_features(read_features(path, self.size))
+            frames = read_features(path, self.size)
         else:
             samples = read_audio(path, self.features.rate)
             frames = self.features.of(augmentation.of_samples(samples, self.features.rate))
-        frames = self.normalized(augmentation.warped(frames, self.cepstra))
+        frames = augmentation.warped(augmentation.stretched(frames), self.cepstra)
+        frames = self.normalized(augmentation.equalized(frames, self.cepstra))
         return augmentation.masked(frames, self.cepstra)
 
     def normalized(self, frames: np.ndarray) -> np.ndarray:
