@@ -6,13 +6,15 @@ QUICK = ("anbn", "--cells", "rnn, gru", "--seeds", "1", "--epochs", "1", "--size
 
 
 def test_compare_tells_a_table_and_a_verdict_and_goes_on(grukit, tmp_path):
-    command = ("compare", *QUICK, "-o", tmp_path / "runs", "--plot", tmp_path / "curves.png")
+    written = ("--plot", tmp_path / "curves.png", "--report", tmp_path / "report.html")
+    command = ("compare", *QUICK, "-o", tmp_path / "runs", *written)
     first = grukit(*command)
     assert first.code == 0, first.err
     assert "a^n b^n, learned up to n = 30 (longest, more is better; always b: 0)" in first.out
     assert "With 1 seed there is no interval" in first.out or "next to nothing" in first.out
     assert "4 of 4: anbn-gru-" in first.err
     assert (tmp_path / "curves.png").exists()
+    assert (tmp_path / "report.html").exists()
     again = grukit(*command)
     assert again.out == first.out
     assert "of 4" not in again.err
@@ -33,6 +35,7 @@ def test_wrong_use_is_told_before_any_work(grukit, tmp_path):
         (("ading",), "a problem must be one of adding"),
         (("anbn", "--cells", "gro"), "cells must be a list or tuple"),
         (("anbn", "--plot", tmp_path / "a.gif"), "must end in .png"),
+        (("anbn", "--report", tmp_path / "a.png"), "must end in .html"),
     ):
         outcome = grukit("compare", *arguments, "-o", tmp_path / "runs")
         assert outcome.code == 2

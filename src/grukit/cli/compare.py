@@ -69,6 +69,13 @@ def compare(
             help="Draw the learning curves into a .png, .svg or .pdf file, or a .html page.",
         ),
     ] = None,
+    report: Annotated[
+        Path | None,
+        option(
+            metavar="FILE",
+            help="Write verdicts, tables and curves as one .html page, which needs no network.",
+        ),
+    ] = None,
     json: Json = False,
     config: Config = None,
 ) -> None:
@@ -80,6 +87,7 @@ def compare(
     from grukit.plots.style import SUFFIXES
 
     check_output(plot, SUFFIXES)
+    check_output(report, (".html",))
     check_output(output)
     from grukit.insight.compare import compare as run_all
     from grukit.insight.setups import BUDGETS
@@ -104,6 +112,11 @@ def compare(
 
         ComparisonDisplay(found).save(plot)
         say(f"wrote {plot}")
+    if report:
+        from grukit.insight.report import write_report
+
+        write_report(report, found)
+        say(f"wrote {report}")
     if json:
         show_json(found.to_dict())
         return

@@ -72,7 +72,18 @@ class ComparisonDisplay:
 
         A page needs no network. Raises MissingExtra without matplotlib, or for a page plotly.
         """
-        save(path, self.plot, self._page)
+        save(path, self.plot, lambda: self.page().to_html())
+
+    def page(self) -> Page:
+        """The same lines to read values from; MissingExtra without plotly."""
+        titles = [question.title for question in self.questions]
+        labels = ["validation loss"] * len(titles)
+        page = Page(labels, titles, "Cells compared", "epoch")
+        for row, question in enumerate(self.questions, start=1):
+            for cell in self._cells(question):
+                epochs, _, middle, _ = self._curve(question, cell)
+                page.line(row, epochs, middle, NAMES.get(cell, cell), _COLORS.get(cell, GREY))
+        return page
 
     def _repr_png_(self) -> bytes:
         return render(self.plot(), "png")
@@ -89,19 +100,6 @@ class ComparisonDisplay:
             ax.axhline(question.goal, color=GREY, linestyle=":", linewidth=1)
         ax.set_yscale("log")
         dress(ax, "epoch", "", question.title, dates=False)
-
-    def _page(self) -> str:
-        page = Page(
-            ["validation loss"] * len(self.questions),
-            [question.title for question in self.questions],
-            "Cells compared",
-            "epoch",
-        )
-        for row, question in enumerate(self.questions, start=1):
-            for cell in self._cells(question):
-                epochs, _, middle, _ = self._curve(question, cell)
-                page.line(row, epochs, middle, NAMES.get(cell, cell), _COLORS.get(cell, GREY))
-        return page.to_html()
 
     def _cells(self, question: Question) -> list[str]:
         cells = [row.cell for row in self.comparison.rows(question.name)]

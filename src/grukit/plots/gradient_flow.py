@@ -5,12 +5,13 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from grukit.core.errors import ParameterError, must_be
 from grukit.core.extras import require
+from grukit.plots.pages import fragment
 from grukit.plots.style import BLUE, GREY, INK, VERMILLION, add_legend, dress, render, save
 from grukit.results.gradient_flow import GradientFlow
 
@@ -75,10 +76,17 @@ class GradientFlowDisplay:
         """
         save(path, self.plot, self._page)
 
+    def to_fragment(self, name: str) -> str:
+        """The interactive figure alone; see `grukit.plots.pages.fragment`."""
+        return fragment(self._figure(), name)
+
     def _repr_png_(self) -> bytes:
         return render(self.plot(), "png")
 
     def _page(self) -> str:
+        return self._figure().to_html(include_plotlyjs=True, full_html=True, div_id="grukit")
+
+    def _figure(self) -> Any:
         require("plotly")
         figure = require("plotly.subplots").make_subplots(
             1,
@@ -107,7 +115,7 @@ class GradientFlowDisplay:
             font_color=INK,
             hovermode="x unified",
         )
-        return figure.to_html(include_plotlyjs=True, full_html=True, div_id="grukit")
+        return figure
 
 
 def _powers(flow: GradientFlow) -> np.ndarray:

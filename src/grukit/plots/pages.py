@@ -113,6 +113,10 @@ class Page:
         """The whole page with plotly's own script in it, so that it needs no network."""
         return self._figure.to_html(include_plotlyjs=True, full_html=True, div_id="grukit")
 
+    def to_fragment(self, name: str) -> str:
+        """The figure alone; see `fragment`."""
+        return fragment(self._figure, name)
+
     def _add(self, row: int, label: str, in_legend: bool = True, **trace: Any) -> None:
         """A trace; its label stands in the legend once, for all rows."""
         first = in_legend and label not in self._named
@@ -122,3 +126,18 @@ class Page:
         self._figure.add_trace(
             scatter(name=name, legendgroup=name, showlegend=first, **trace), row=row, col=1
         )
+
+
+def fragment(figure: Any, name: str) -> str:
+    """A plotly figure alone, as wide as there is room, for a page that has `plotly_script`.
+
+    name: an id of its own on that page.
+    """
+    return figure.to_html(
+        include_plotlyjs=False, full_html=False, div_id=name, config={"responsive": True}
+    )
+
+
+def plotly_script() -> str:
+    """plotly's own script, as an element of a page."""
+    return f"<script>{require('plotly.offline').get_plotlyjs()}</script>"
