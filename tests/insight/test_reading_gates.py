@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -63,6 +64,40 @@ def test_a_layer_of_torch_is_read_where_it_is(kind):
     packed = torch.nn.utils.rnn.pack_padded_sequence(x, [4])
     (record,) = read_gates(network.below, packed)
     assert len(record) == 4
+
+
+@pytest.mark.parametrize("where", [nn, torch.nn])
+@pytest.mark.parametrize("kind", ["GRUCell", "LSTMCell", "RNNCell"])
+def test_a_cell_is_read_step_by_step(where, kind):
+    class Loop(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.cell = getattr(where, kind)(3, 4)
+
+        def forward(self, x):
+            state, states = None, []
+            for step in x:
+                state = self.cell(step, state)
+                states.append(state[0] if isinstance(state, tuple) else state)
+            return torch.stack(states)
+
+    network, x = Loop(), torch.randn(6, 1, 3)
+    (record,) = read_gates(network, x, inside=True)
+    assert record.layer == "cell"
+    wanted = network(x)[:, 0].detach().numpy()
+    np.testing.assert_allclose(record.hidden, wanted, atol=1e-6)
+    np.testing.assert_allclose(record.before[1:], wanted[:-1], atol=1e-6)
+
+
+def test_a_forecaster_with_gaps_is_read():
+    table = pd.DataFrame(seasonal_series(count=1, length=160, missing=0.3))
+    model = Forecaster(
+        horizon=6, lookback=24, hidden_size=4, num_layers=2, cell="gru_d", training=ONCE
+    ).fit(table)
+    below, above = read_gates(model)
+    assert (below.layer, above.layer) == ("encoder.gru_d.cell.gru", "encoder.above")
+    assert len(below) == len(above) == 24
+    assert below.step == "row"
 
 
 def test_a_layer_of_keras_is_read():
@@ -209,7 +244,7 @@ def test_a_detector_is_read_row_by_row(method):
 
 
 @pytest.mark.parametrize("look_ahead", [None, 0.15])
-def test_a_recognizer_is_read_by_seconds(look_ahead, tmp_path):
+def test_a_recognizer_is_read_by_seconds(look_ahead, tmp_path, monkeypatch):
     pytest.importorskip("soundfile")
     write_spoken(tmp_path / "words", spoken_tones(3, seed=3, words=(1, 1)))
     model = SpeechRecognizer(
@@ -220,8 +255,12 @@ def test_a_recognizer_is_read_by_seconds(look_ahead, tmp_path):
     assert len(records) == 4
     record = records[0]
     assert len(record) == len(model.log_chances(path))
-    assert record.step == "second"
-    assert float(record.steps[1]) == pytest.approx(model.step_, abs=0.005)
+    assert record.step == "moment"
+    assert float(record.steps[1].removesuffix(" s")) == pytest.approx(model.step_, abs=0.005)
     assert record.picture.shape == (len(record), 10)
     assert set(record.features) == {"loudness"}
+    words = [SimpleNamespace(end=2.5 * model.step_), SimpleNamespace(end=99.0)]
+    monkeypatch.setattr(model, "transcribe", lambda source: SimpleNamespace(words=words))
+    record = read_gates(model, path)[0]
+    assert np.flatnonzero(record.boundaries).tolist() == [2, len(record) - 1]
     assert inspect_gates(records).steps[record.layer] == len(record)

@@ -146,7 +146,7 @@ def test_a_series_or_a_sound_is_drawn_below_the_map(bands, size, tmp_path):
     (record,) = records_of(text="x" * 60)
     picture = np.random.default_rng(0).normal(size=(60, bands))
     steps = tuple(f"{at / 50:.2f}" for at in range(60))
-    record = replace(record, steps=steps, step="second", picture=picture)
+    record = replace(record, steps=steps, step="moment", picture=picture)
     script = """
     const drawn = id => {
       const own = document.getElementById(id);

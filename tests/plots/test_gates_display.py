@@ -54,7 +54,7 @@ def test_of_many_units_and_steps_a_part_is_drawn_and_the_rest_told():
 @pytest.mark.parametrize("bands", [1, 12])
 def test_a_series_or_a_spectrogram_is_below(bands):
     picture = np.random.default_rng(0).normal(size=(30, bands))
-    figure = display(record(picture=picture, step="second")).plot()
+    figure = display(record(picture=picture, step="moment")).plot()
     below = figure.axes[2]
     assert below.get_ylabel() == "input"
     drawn = below.images[0].get_array().T if bands > 6 else below.get_lines()[0].get_ydata()

@@ -149,7 +149,7 @@ def _of_place(call: LayerCall, index: int, reverse: bool, inside: bool) -> list[
                 layer.recurrence.cell.name,
                 tuple(map(str, range(len(hidden)))),
                 {name: of_member[name] for name in gates},
-                reverse=reverse or call.order != "ahead",
+                reverse=reverse or call.is_back,
                 before=of_member.get("before"),
                 sums=_sums(of_member, layer.recurrence.cell.kept),
                 after=getattr(layer, "reset_after", True),

@@ -84,7 +84,8 @@ class GradientFlowCallback:
     >>> callback.flows[0]["RNN"].verdict
     'vanishing'
 
-    Give it to `grukit.training.fit.fit` as `after_epoch`. Epoch 0 is recorded at once.
+    Give it to `grukit.training.fit.fit` as `after_epoch`. Epoch 0 is recorded at once. Cells that
+    are called step by step are left out.
 
     network: any network in which recurrent layers run, on the device of what `call` reads.
     call: makes it read: the same batch each time.
@@ -126,6 +127,7 @@ class GradientFlowCallback:
                 sequences=self.sequences,
             )
             for call in calls
+            if call.order != "step"
             for index, reverse in call.places()
         }
 

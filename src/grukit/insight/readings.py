@@ -163,14 +163,17 @@ def of_detector(model: Any, input: Any) -> Reading:
 
 
 def of_recognizer(model: Any, input: Any) -> Reading:
-    """Of a SpeechRecognizer, and a recording as for `transcribe`."""
+    """Of a SpeechRecognizer, and a recording as for `transcribe`; boundaries are ends of words."""
     from grukit.tasks.speech_reader import raw_frames
 
     frames = model.reader_(input)
     raw = raw_frames(input, model.reader_.features, model.reader_.size)[:: model.stride]
-    labels = [f"{at * model.step_:.2f}" for at in range(len(raw))]
+    labels = [f"{at * model.step_:.2f} s" for at in range(len(raw))]
     features = {"loudness": model.reader_.loudness(raw).astype(np.float64)}
-    steps = Steps(labels, "second", features, None, raw.astype(np.float64))
+    ends = np.zeros(len(raw), bool)
+    for word in model.transcribe(input).words:
+        ends[min(int(word.end / model.step_), len(raw) - 1)] = True
+    steps = Steps(labels, "moment", features, ends, raw.astype(np.float64))
     return Reading(model.network_, lambda: model._chances(frames), {len(raw): steps})
 
 

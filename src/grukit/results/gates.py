@@ -33,10 +33,10 @@ class GateRecord:
     Attributes:
         layer: its name.
         cell: "gru", "lstm", "rnn" or another.
-        steps: T labels: characters, tokens, times, seconds.
+        steps: T labels: characters, tokens, times.
         gates: by name, float64 [T, H] each: of a GRU reset, update, memory and hidden.
         units: H names.
-        step: what one step is: "character", "token", "row", "second", ...
+        step: what one step is: "character", "token", "row", "moment", ...
         reverse: whether the layer read from the last step to the first.
         before: [T, H], the hidden state that each step began with, where it is known.
         sums: by gate, what is inside it, where that is known.
