@@ -3,8 +3,8 @@
     python benchmarks/cell_speed.py            every size into benchmarks/results, and the page
     python benchmarks/cell_speed.py --short    one small size, nothing written
 
-All cells run in the native core, on one thread. They take turns, so that what else the machine does
-falls on all alike; the figures are medians over rounds, the ratios medians of those of a round.
+The cells take turns, on one thread, and their time is that of the core at work, so that it matters
+little what else the machine does; figures are medians over rounds, ratios those of the same round.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ NAMES = {
 }
 # T time, B batch, H units of the LSTM, from which the others' follow.
 SIZES = ((100, 32, 64), (100, 32, 256), (200, 1, 128))
-ROUNDS, WARM_SECONDS, CALLS = 7, 0.1, 5
+ROUNDS, WARM_SECONDS, CALLS = 7, 0.05, 5
 
 
 def layers(size: tuple[int, int, int], by: str) -> dict[str, torch.nn.Module]:
@@ -78,15 +78,15 @@ def calls(own: Any, x: torch.Tensor) -> dict[str, Callable[[], Any]]:
 
 
 def microseconds(call: Callable[[], Any], steps: int) -> float:
-    """The median time of a step, in a warmed block."""
-    until = time.perf_counter() + WARM_SECONDS
-    while time.perf_counter() < until:
+    """The median time of the core for a step, in a warmed block."""
+    until = time.process_time() + WARM_SECONDS
+    while time.process_time() < until:
         call()
     times = []
     for _ in range(CALLS):
-        started = time.perf_counter()
+        started = time.process_time()
         call()
-        times.append(time.perf_counter() - started)
+        times.append(time.process_time() - started)
     return 1e6 * statistics.median(times) / steps
 
 
@@ -97,7 +97,11 @@ def measured(size: tuple[int, int, int], by: str, rounds: int = ROUNDS) -> dict[
     x = torch.randn(steps, batch, hidden)
     row: dict[str, Any] = {"size": size, "by": by, "cells": {}}
     for cell, own in found.items():
-        row["cells"][cell] = {"units": own.hidden_size, "parameters": parameters_of(own)}
+        row["cells"][cell] = {
+            "units": own.hidden_size,
+            "parameters": parameters_of(own),
+            "backend": own.explain(x).partition(":")[0],
+        }
     for use in ("training", "inference"):
         ready = {cell: calls(own, x)[use] for cell, own in found.items()}
         times: dict[str, list[float]] = {cell: [] for cell in found}
@@ -133,11 +137,13 @@ def page(results: dict[str, Any]) -> str:
     return f"""\
 # Speed of the cells
 
-Is a GRU quicker than an LSTM? One layer of each cell in the native core, on one thread, in float32:
-the time of a step of the whole batch, in training (forward, and backward for all gradients) and in
+Is a GRU quicker than an LSTM? One layer of each cell, on one thread, in float32: the time of the
+core for a step of the whole batch, in training (forward, and backward for all gradients) and in
 inference, and its share of the LSTM's in the same round. At equal width a GRU has three quarters of
 the LSTM's weights; at equal parameters it has more units, whose states are more to compute and to
 keep. So whether it is quicker depends on what is held equal.
+
+Run by {backends(results["rows"])}.
 
 {told(results["rows"])}
 
@@ -156,7 +162,17 @@ def told(rows: list[dict[str, Any]]) -> str:
         for use in ("training", "inference"):
             own = [row["cells"]["gru"][use]["ratio"] for row in rows if row["by"] == by]
             words.append(f"at equal {by} {min(own):.2f} to {max(own):.2f} in {use}")
-    return f"A GRU's step takes of an LSTM's: {', '.join(words)}."
+    listed = ",\n".join(words)
+    return f"A GRU's step takes of an LSTM's\n{listed}."
+
+
+def backends(rows: list[dict[str, Any]]) -> str:
+    """What runs the cells."""
+    by_backend: dict[str, list[str]] = {}
+    for cell, own in rows[0]["cells"].items():
+        by_backend.setdefault(own["backend"], []).append(NAMES[cell])
+    listed = {name: ", ".join(own) for name, own in by_backend.items()}
+    return "; ".join(f"the backend {name}: {own}" for name, own in listed.items())
 
 
 def main() -> None:

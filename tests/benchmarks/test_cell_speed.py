@@ -20,6 +20,7 @@ def test_what_should_be_equal_is(by, monkeypatch):
     monkeypatch.setattr(cell_speed, "WARM_SECONDS", 0.0)
     cells = cell_speed.measured((5, 2, 16), by, rounds=1)["cells"]
     assert {"rnn", "lstm", "gru", "gru_before"} <= cells.keys()
+    assert cells["gru"]["backend"] == cells["lstm"]["backend"]
     if by == "width":
         assert {own["units"] for own in cells.values()} == {16}
     else:

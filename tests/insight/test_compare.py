@@ -224,6 +224,9 @@ def test_memory_is_that_of_the_states_kept():
     assert large > 3 * small
     # At least the output of every step; at most a few times the gates.
     assert 4 * 100 * 50 * 32 < large < 10 * 4 * 100 * 50 * 32
+    # Weights are kept anyway: a short batch keeps less than their copy would be.
+    short, wide = problem("adding", length=10, train=1, test=1), SequenceModel("gru", 2, 64, 1)
+    assert memory_bytes(wide, short) < 18 * parameters_of(wide)
 
 
 def test_a_damaged_run_is_named(tmp_path):

@@ -153,14 +153,14 @@ _FULL = {
         sizes={"length": 600, "train": 10_000, "test": 1_000},
         parameters=70_000,
         width=128,
-        rates=(1e-3, 3e-3),
+        rates=(3e-3, 1e-2),
         enough=1e-4,
-        training={"epochs": 30, "batch_size": 50},
+        training={"epochs": 15, "batch_size": 50},
     ),
     "copy_memory": Setup(
-        sizes={"delay": 1_000, "train": 5_000, "test": 500},
+        sizes={"delay": 1_000, "train": 10_000, "test": 500},
         parameters=16_000,
-        rates=(1e-3, 3e-3),
+        rates=(3e-3, 1e-2),
         training={"epochs": 10, "batch_size": 50},
     ),
     "temporal_order": replace(
@@ -197,7 +197,7 @@ _FULL = {
     "piano_midi": replace(
         _SHORT["piano_midi"],
         rates=(3e-3, 1e-2, 3e-2),
-        training={**_SHORT["piano_midi"].training, "epochs": 60, "patience": 15},
+        training={**_SHORT["piano_midi"].training, "epochs": 100, "patience": 30},
     ),
 }
 BUDGETS: dict[str, dict[str, Setup]] = {"short": _SHORT, "full": _FULL}

@@ -92,7 +92,7 @@ def _goal(rows: Sequence[Row]) -> list[str]:
     there.sort(key=lambda row: (-row.reached / len(row.scores), row.seconds_to_goal))
     listed = "; ".join(
         f"{_name(row)} in {row.reached} of {len(row.scores)} runs, after {row.epochs_to_goal:g} "
-        f"epochs and {row.seconds_to_goal:.3g} s"
+        f"epoch{'' if row.epochs_to_goal == 1 else 's'} and {row.seconds_to_goal:.3g} s"
         for row in there
     )
     never = [row for row in rows if row.seconds_to_goal is None]
