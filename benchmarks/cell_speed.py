@@ -13,6 +13,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ import numpy as np
 import records
 import torch
 
-from grukit.nn.sequence_model import SequenceModel, comparable_cells, parameters_of
+from grukit import nn
+from grukit.nn.sequence_model import parameters_of
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "cell_speed.json"
@@ -32,6 +34,13 @@ NAMES = {
     "gru": "GRU",
     "gru_before": "GRU (reset before)",
     "mingru": "minGRU",
+}
+KINDS: dict[str, Callable[[int, int], Any]] = {
+    "rnn": nn.RNN,
+    "lstm": nn.LSTM,
+    "gru": nn.GRU,
+    "gru_before": partial(nn.GRU, reset_after=False),
+    "mingru": nn.MinGRU,
 }
 # T time, B batch, H units of the LSTM, from which the others' follow.
 SIZES = ((100, 32, 64), (100, 32, 256), (200, 1, 128))
@@ -44,12 +53,12 @@ def layers(size: tuple[int, int, int], by: str) -> dict[str, torch.nn.Module]:
     wanted = parameters_of(layer("lstm", hidden, hidden))
     return {
         cell: layer(cell, hidden, hidden if by == "width" else nearest(cell, hidden, wanted))
-        for cell in comparable_cells()
+        for cell in KINDS
     }
 
 
 def layer(cell: str, inputs: int, hidden: int) -> Any:
-    return SequenceModel(cell, inputs, hidden, 1).recurrent
+    return KINDS[cell](inputs, hidden)
 
 
 def nearest(cell: str, inputs: int, wanted: int) -> int:

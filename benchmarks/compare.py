@@ -215,15 +215,15 @@ Goal: a validation loss of {question.goal:.3g}.{published}
 
 
 INTRODUCTION = """\
-Every cell has about equally many parameters in the whole network (one recurrent layer and a
-linear head), the same batches, the same epochs, and the same learning rates to try, by its first
-seed; the rate with the lowest validation loss serves the other seeds. The test decides nothing.
-Weights begin orthogonal (recurrent) and Glorot uniform (input), biases zero, an LSTM's forget
-gate at 1. AdamW with warm-up and a cosine. The interval holds the mean over seeds in 95 of 100
-draws, by Student's t; products are the multiply-adds of a step of one sequence; MiB are weights,
-gradients, the optimizer's moments and what a batch of 50 keeps for its backward pass, counted;
-seconds are those of one core at work. The verdicts are made from the figures by a rule
-(`grukit.results.verdict`)."""
+Every cell has about equally many parameters in the whole network (one recurrent layer, of a
+minGRU two, and a linear head), the same batches, the same epochs, and the same learning rates to
+try, by its first seed; the rate with the lowest validation loss serves the other seeds. The test
+decides nothing. Weights begin orthogonal (recurrent) and Glorot uniform (input), biases zero, an
+LSTM's forget gate at 1. AdamW with warm-up and a cosine. The interval holds the mean over seeds
+in 95 of 100 draws, by Student's t; products are the multiply-adds of a step of one sequence; MiB
+are weights, gradients, the optimizer's moments and what a batch of 50 keeps for its backward
+pass, counted; seconds are those of one core at work. The verdicts are made from the figures by a
+rule (`grukit.results.verdict`)."""
 
 
 def page(results: dict[str, Any], experiments: dict[str, Experiment], command: str) -> str:

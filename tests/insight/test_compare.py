@@ -65,6 +65,13 @@ def test_an_lstm_begins_with_a_forget_bias_of_one():
     assert (layer.bias_ih_l0 + layer.bias_hh_l0)[:5].tolist() == [0.0] * 5
 
 
+def test_a_mingru_has_a_layer_more_and_no_absurd_width():
+    layers = [SequenceModel(cell, 2, 5, 1).recurrent.num_layers for cell in comparable_cells()]
+    assert layers == [2 if cell == "mingru" else 1 for cell in comparable_cells()]
+    if "mingru" in comparable_cells():
+        assert width_for(70_000, "mingru", 2, 1, 1) < 300
+
+
 def test_an_unknown_cell_is_refused():
     with pytest.raises(ParameterError, match="cell must be one of"):
         SequenceModel("gro", 1, 1, 1)

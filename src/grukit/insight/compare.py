@@ -52,7 +52,7 @@ def compare(
 
     problems: names from `grukit.data.problems`, or Problems of your own; or Setups by name.
     cells: of "rnn" (tanh), "lstm", "gru", "gru_before" (its reset gate acts before the product) and
-        "mingru"; by default all.
+        "mingru", which has a layer more; by default all.
     folder: where every run is saved as soon as it is done. The same call goes on from there, in
         the middle of a run too, after it was killed; other runs in it are left alone.
     by: whether networks have about equal parameters, or equally many units.

@@ -32,6 +32,7 @@ class Setup:
 
     sizes: the settings of the problem's function.
     parameters, width: what is made equal, of the whole network or of its layers.
+    num_layers: of every cell but the minGRU, which has one more.
     rates: the learning rates tried, each with the same training.
     input_dropout, recurrent_dropout, output_dropout: of `grukit.nn.sequence_model.SequenceModel`.
     enough: a validation loss at which training ends, since the problem is solved.

@@ -40,7 +40,9 @@ class SequenceModel(nn.Module):
     al. 2014), those of inputs Glorot uniform, biases zero, but for an LSTM's forget gate, which has
     1 (Jozefowicz et al. 2015).
 
-    cell: one of `comparable_cells`.
+    cell: one of `comparable_cells`. The gates of a minGRU see its input and not its state, so that
+        one layer of it remembers blindly, and of a narrow input could be as large only by being
+        thousands of units wide: it has one layer more than the others (Feng et al. 2024 stack it).
     input_dropout, recurrent_dropout: of the layers; a minGRU has no recurrent product, and nothing
         to drop there. output_dropout: of what enters the head, with one mask for all steps.
     """
@@ -64,7 +66,8 @@ class SequenceModel(nn.Module):
         if cell != "mingru":
             options["recurrent_dropout"] = recurrent_dropout
         self.output_dropout = output_dropout
-        self.recurrent = getattr(kinds, kind)(input_size, hidden_size, num_layers, **options)
+        layers = num_layers + (cell == "mingru")
+        self.recurrent = getattr(kinds, kind)(input_size, hidden_size, layers, **options)
         self.head = nn.Linear(hidden_size, output_size)
         init.orthogonal_(self.recurrent)
         if cell == "lstm":
