@@ -7,6 +7,7 @@
 #include "base/message.h"
 #include "base/validate.h"
 #include "grukit.h"
+#include "scan/validate.h"
 
 namespace grukit {
 namespace {
@@ -211,4 +212,14 @@ grukit_status grukit_lstm_step(grukit_stream *stream, const void *x, void *h, vo
   if (const grukit_status status = validate_step(stream, is_lstm, "an LSTM", x, h)) return status;
   if (!c && stream->has_states) return refuse(GRUKIT_BAD_CALL, "c must be given, got NULL");
   return stream->kernels->step(stream, x, h, c, y);
+}
+
+grukit_status grukit_scan_forward(const grukit_scan *scan) {
+  if (const grukit_status status = validate_scan_forward(scan)) return status;
+  return kernels().scan_forward(*scan);
+}
+
+grukit_status grukit_scan_backward(const grukit_scan *scan) {
+  if (const grukit_status status = validate_scan_backward(scan)) return status;
+  return kernels().scan_backward(*scan);
 }

@@ -17,6 +17,8 @@ struct Kernels {
   grukit_status (*open)(const grukit_call &call, grukit_stream **stream);
   void (*close)(grukit_stream *stream);
   grukit_status (*step)(grukit_stream *stream, const void *x, void *h, void *c, void *y);
+  grukit_status (*scan_forward)(const grukit_scan &scan);
+  grukit_status (*scan_backward)(const grukit_scan &scan);
 };
 
 namespace scalar { extern const Kernels kernels; }

@@ -297,6 +297,21 @@ void tell_run_took(double nanoseconds, double at_most) {
 
 bool calls_are_close() { return now() - last_end.load(std::memory_order_relaxed) < kClose; }
 
+namespace {
+
+// The same while the threads are awake.
+constexpr double WORTH_AN_AWAKE_THREAD = 6e3;
+// Below so many, none at all while something else has a core: a time slice is about as long.
+constexpr double WORTH_A_BUSY_CORE = 5e6;
+
+}  // namespace
+
+bool is_worth_a_thread(double nanoseconds) {
+  if (nanoseconds < WORTH_AN_AWAKE_THREAD) return false;
+  if (nanoseconds < WORTH_A_THREAD && !calls_are_close()) return false;
+  return nanoseconds >= WORTH_A_BUSY_CORE || !cores_are_busy();
+}
+
 void tell_call_ended() { last_end.store(now(), std::memory_order_relaxed); }
 
 Stopwatch::Stopwatch() : start_(now()) {}

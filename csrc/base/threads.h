@@ -70,6 +70,11 @@ void tell_run_took(double nanoseconds, double at_most);
 bool calls_are_close();
 void tell_call_ended();
 
+// Below so many nanoseconds of work a second thread costs more than it brings.
+constexpr double WORTH_A_THREAD = 60e3;
+// Whether so many nanoseconds of work are worth a second thread now.
+bool is_worth_a_thread(double nanoseconds);
+
 class Stopwatch {
  public:
   Stopwatch();

@@ -28,7 +28,7 @@ extern "C" {
 #endif
 
 /* Changes whenever this header does in a way that breaks a caller. */
-#define GRUKIT_ABI 3
+#define GRUKIT_ABI 4
 
 typedef enum {
   GRUKIT_OK = 0,
@@ -163,6 +163,48 @@ GRUKIT_API grukit_status grukit_gru_step(grukit_stream *stream, const void *x, v
 GRUKIT_API grukit_status grukit_rnn_step(grukit_stream *stream, const void *x, void *h, void *y);
 GRUKIT_API grukit_status grukit_lstm_step(grukit_stream *stream, const void *x, void *h, void *c,
                                           void *y);
+
+/* ---- The minGRU over time ----
+ *
+ * A GRU whose gates see the input alone (Feng et al. 2024, arXiv:2410.01201), given what the input
+ * makes of them: z = sigmoid(gates of z), n = gates of n, h' = (1 - z) n + z h. A step is linear in h,
+ * so that threads divide sequences, units and time. All in float32. */
+typedef struct {
+  int64_t models, time, batch, hidden; /* K, T, B, H; every buffer has a leading axis [K] */
+  int64_t positive;     /* 1: n is v + 0.5 for v >= 0, else sigmoid(v), of its gates v */
+  int64_t reverse;      /* 1: time runs from the last step that counts to the first */
+  int64_t threads;      /* at most so many; 1 if less */
+  int64_t keep_is_rate; /* 1: keep_h is a single number for all */
+
+  /* In. */
+  const float *gates;     /* [T, B, 2H], the sums inside z and n; finite past a length too. Of the
+                             backward only where update and memory are NULL */
+  const float *h0;        /* [B, H] */
+  const float *fresh_h;   /* [B, H], the states at a reset; zero if NULL */
+  const float *drop_n;    /* [B, H], factors of n, or NULL */
+  const float *keep_h;    /* [T, B, H] or one number: how much of the old state is kept, or NULL */
+  const int64_t *lengths; /* [B], clipped to 0..T; T if NULL */
+  const uint8_t *resets;  /* [T, B], 1: a new sequence starts at this step; or NULL */
+
+  /* Out of the forward, in of the backward. */
+  float *output; /* [T, B, H], zero where a step does not count */
+  float *h;      /* [B, H], forward alone */
+  float *update; /* [T, B, H], z and n, zero where a step does not count; both or neither */
+  float *memory; /* [T, B, H] */
+
+  /* In of the backward: gradients of output and h. */
+  const float *d_output; /* [T, B, H], what stands past a length may be anything */
+  const float *d_h;      /* [B, H] */
+
+  /* Out of the backward. */
+  float *d_gates;  /* [T, B, 2H] */
+  float *dh0;      /* [B, H] */
+  float *dfresh_h; /* [B, H], or NULL */
+} grukit_scan;
+
+/* Results do not depend on the number of threads, and a sequence's not on its batch. */
+GRUKIT_API grukit_status grukit_scan_forward(const grukit_scan *scan);
+GRUKIT_API grukit_status grukit_scan_backward(const grukit_scan *scan);
 
 /* ---- The search through the outputs of connectionist temporal classification (CTC) ----
  *

@@ -8,6 +8,7 @@
 #include "rnn/backward.h"
 #include "rnn/forward.h"
 #include "rnn/plan.h"
+#include "scan/kernels.h"
 
 #define GRUKIT_TEXT(name) #name
 #define GRUKIT_TEXT_OF(name) GRUKIT_TEXT(name)
@@ -283,6 +284,7 @@ static grukit_status step(grukit_stream *stream, const void *x, void *h, void *c
 }
 
 const Kernels kernels = {GRUKIT_TEXT_OF(GRUKIT_ISA), threads, packed_bytes, pack, forward,
-                         forward_stack, backward, open, close, step};
+                         forward_stack, backward, open, close, step, scan_forward,
+                         scan_backward};
 
 }  // namespace grukit::GRUKIT_ISA

@@ -6,12 +6,6 @@
 
 namespace grukit::GRUKIT_ISA {
 
-// Below so many nanoseconds of work a second thread costs more than it brings.
-constexpr double WORTH_A_THREAD = 60e3;
-// The same while the threads are awake.
-constexpr double WORTH_AN_AWAKE_THREAD = 6e3;
-// Below so many, none at all while something else has a core: a time slice is about as long.
-constexpr double WORTH_A_BUSY_CORE = 5e6;
 // A step worth dividing, with two meetings of the threads in it.
 constexpr double WORTH_MEETING = 1500;
 
@@ -57,13 +51,6 @@ template <class Cell>
 static bool can_divide_units(const grukit_call &call, int64_t threads) {
   return Cell::PRODUCTS == 1 && !call.gain_ih && !call.projected && !call.drop_h &&
          !call.gain_c && call.hidden >= PANEL * threads;
-}
-
-// Whether so many nanoseconds of work are worth a second thread now.
-static bool is_worth_a_thread(double cost) {
-  if (cost < WORTH_AN_AWAKE_THREAD) return false;
-  if (cost < WORTH_A_THREAD && !calls_are_close()) return false;
-  return cost >= WORTH_A_BUSY_CORE || !cores_are_busy();
 }
 
 template <class Cell>

@@ -58,6 +58,13 @@ def test_the_fields_of_a_search_are_those_of_the_header():
     assert len(clib.ctc_rules(*[0] * len(found))) == 8 * len(found)
 
 
+def test_the_fields_of_a_scan_are_those_of_the_header():
+    fields = fields_of_the_header("grukit_scan")
+    assert fields == [*clib.SCAN_NUMBERS, *clib.SCAN_BUFFERS]
+    values = [*range(len(clib.SCAN_NUMBERS)), *(2**63 + i for i in range(len(clib.SCAN_BUFFERS)))]
+    assert [*struct.unpack(f"={len(fields)}Q", clib.scan(*values))] == values
+
+
 def test_a_call_has_eight_bytes_for_every_field():
     values = [*range(len(clib.NUMBERS)), *(2**63 + i for i in range(42))]
     packed = clib.call(*values)

@@ -81,13 +81,14 @@ def test_the_cpp_tests_pass(building):
     folder = ROOT / "build" / "core"
     with building():
         run_cpp_tests(folder)
-    objects = {
-        isa: folder / f"CMakeFiles/grukit_{isa}.dir/csrc/rnn/kernels.cpp.o"
+    objects = [
+        (isa, folder / f"CMakeFiles/grukit_{isa}.dir/csrc/{part}/kernels.cpp.o")
         for isa in ("scalar", "avx2", "avx512", "neon")
-    }
-    built = {isa: thing for isa, thing in objects.items() if thing.exists()}
-    assert len(built) >= 1
-    for isa, thing in built.items():
+        for part in ("rnn", "scan")
+    ]
+    built = [(isa, thing) for isa, thing in objects if thing.exists()]
+    assert len(built) >= 2
+    for isa, thing in built:
         assert foreign_symbols(thing, isa) == []
 
 

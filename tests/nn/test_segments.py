@@ -38,7 +38,7 @@ def by_hand(model: SegmentForecaster, past, future, static) -> torch.Tensor:
     return torch.stack(answers)
 
 
-@pytest.mark.parametrize("cell", ["gru", "lstm", "rnn"])
+@pytest.mark.parametrize("cell", ["gru", "lstm", "rnn", "mingru"])
 @pytest.mark.parametrize("layers", [1, 2])
 def test_parallel_decoding_equals_a_loop_over_windows_and_segments(cell, layers):
     model, given = network(cell=cell, num_layers=layers), inputs()

@@ -13,7 +13,7 @@ def network(stride=2, look_ahead=None, cell="gru"):
     return SpeechNetwork(5, 9, 16, 2, stride=stride, look_ahead=look_ahead, cell=cell).eval()
 
 
-@pytest.mark.parametrize("cell", ["gru", "lstm", "rnn"])
+@pytest.mark.parametrize("cell", ["gru", "lstm", "rnn", "mingru"])
 @pytest.mark.parametrize("look_ahead", [None, *LIVE])
 @torch.no_grad()
 def test_a_recording_does_not_depend_on_its_batch_or_padding(look_ahead, cell):

@@ -9,7 +9,7 @@ from grukit.nn.autoencoder import SequenceAutoencoder
 from grukit.nn.stepwise import StepwiseForecaster
 
 
-@pytest.mark.parametrize("cell", ["gru", "lstm", "rnn"])
+@pytest.mark.parametrize("cell", ["gru", "lstm", "rnn", "mingru"])
 def test_a_state_goes_on_where_the_steps_before_ended(cell):
     network = StepwiseForecaster(3, channels=2, horizons=2, hidden_size=8, cell=cell)
     torch.nn.init.normal_(network.head.weight)

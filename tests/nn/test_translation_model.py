@@ -11,7 +11,7 @@ from grukit.nn.translation_model import TranslationModel
 CASES = [
     {"cell": cell, "attention": attention, "input_feeding": feeding, "coverage": coverage}
     for cell, (attention, coverage), feeding in itertools.product(
-        ("gru", "lstm", "rnn"),
+        ("gru", "lstm", "rnn", "mingru"),
         (("additive", False), ("additive", True), ("multiplicative", False)),
         (False, True),
     )

@@ -6,12 +6,13 @@ import pytest
 import torch
 from torch.nn.functional import logsigmoid
 
+from grukit.nn import MinGRU
 from grukit.ops import RECURRENCES, mingru
 from grukit.ops.contract import SAVE_ALL, SAVE_NOTHING, Arguments
 from grukit.ops.sequence import definition
 
 STEPS = 10_000
-BACKENDS = ["scan"]
+BACKENDS = [pytest.param("native", marks=pytest.mark.needs_core), "scan"]
 
 
 def backend(name):
@@ -61,6 +62,37 @@ def test_ten_thousand_steps_in_float32(name, gate):
     assert not of_products(tensors).isfinite().all()
     # The sum of the logarithms is so large that its last digit is seen in the state.
     assert error(of_paper(tensors), wanted) > 50 * own
+
+
+@pytest.mark.needs_core
+def test_the_core_is_the_first_choice():
+    names = [backend.name for backend in RECURRENCES["mingru"].backends]
+    assert names == ["native", "scan", "reference"]
+    layer = MinGRU(3, 4)
+    assert layer.explain(torch.zeros(5, 2, 3)).splitlines()[0] == "native: can run it"
+    reason = "native: it computes in float32, not in torch.float64"
+    assert layer.double().explain(torch.zeros(5, 2, 3).double()).splitlines()[0] == reason
+
+
+@pytest.mark.needs_core
+@pytest.mark.parametrize("positive", [False, True])
+def test_steps_of_a_stream_are_the_sequence(positive):
+    """Through chunks of time, whose first states the core finds by themselves."""
+    torch.manual_seed(0)
+    layer = MinGRU(3, 4, num_layers=2, positive=positive)
+    with torch.no_grad():
+        for name, parameter in layer.named_parameters():
+            if name.startswith("bias"):
+                parameter[:4] += 4
+        x = torch.randn(1200, 2, 3)
+        output, final = layer(x)
+        state, steps = None, []
+        for one in x:
+            step, state = layer.step(one, state)
+            steps.append(step)
+    # 4e-7 was seen, of states up to 1.4.
+    torch.testing.assert_close(torch.stack(steps), output, rtol=0, atol=2e-6)
+    torch.testing.assert_close(state, final, rtol=0, atol=2e-6)
 
 
 @pytest.mark.parametrize("name", BACKENDS)

@@ -25,7 +25,7 @@ def fitted() -> AnomalyDetector:
     return AnomalyDetector(training=QUICK).fit(waves(1000))
 
 
-@pytest.mark.parametrize("cell", ["gru", "lstm"])
+@pytest.mark.parametrize("cell", ["gru", "lstm", "mingru"])
 @pytest.mark.parametrize("method", METHODS)
 def test_a_stream_gets_the_scores_of_a_table(method, cell):
     rows = waves(900)

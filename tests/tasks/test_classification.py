@@ -140,7 +140,7 @@ def test_it_works_where_scikit_learn_does():
     assert set(pipeline.predict(OTHERS)) <= {"negative", "positive"}
 
 
-@pytest.mark.parametrize("cell", ["gru", "lstm", "rnn"])
+@pytest.mark.parametrize("cell", ["gru", "lstm", "rnn", "mingru"])
 @pytest.mark.parametrize("tokenizer", ["word", "bpe", "char", "byte"])
 def test_more_than_two_classes_of_every_kind(cell, tokenizer):
     texts, labels = ["red one", "two green", "blue 🙂"] * 12, [3, 1, 2] * 12

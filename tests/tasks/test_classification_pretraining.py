@@ -37,7 +37,7 @@ def test_texts_without_labels_teach_what_few_labels_cannot():
     assert taught.fit(few, labels, validation=None).unlabelled_ == 0
 
 
-@pytest.mark.parametrize("cell", ["gru", "lstm", "rnn"])
+@pytest.mark.parametrize("cell", ["gru", "lstm", "rnn", "mingru"])
 def test_an_interrupted_pretraining_resumes_bit_for_bit(cell, tmp_path, monkeypatch):
     few, labels = talk(24, seed=0)
     more, _ = talk(100, seed=1)

@@ -20,7 +20,7 @@ CHOICES = {
     "mode": ("direct", "recursive"),
     "network": ("auto", "steps", "segments"),
     "segment": (None, 2),
-    "cell": ("gru", "lstm", "rnn", "gru_d"),
+    "cell": ("gru", "lstm", "rnn", "mingru", "gru_d"),
     "ensemble": (1, 2),
     "scaling": ("window", "series", "last"),
     "calendar": (True, False),

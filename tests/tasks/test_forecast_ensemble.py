@@ -23,7 +23,7 @@ def trained_alone(single: Forecaster, table) -> torch.nn.Module:
     return network
 
 
-@pytest.mark.parametrize("cell", ["gru", "lstm", "rnn"])
+@pytest.mark.parametrize("cell", ["gru", "lstm", "rnn", "mingru"])
 @pytest.mark.parametrize("network", ["steps", "segments"])
 def test_a_member_is_a_network_trained_alone(network, cell, frame, small):
     options = {"network": network, "cell": cell, "training": QUICK, "series_embedding": 2}

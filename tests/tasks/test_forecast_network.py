@@ -40,7 +40,7 @@ def test_a_segment_is_a_season_within_lookback_and_horizon(options, steps, plant
     assert model.network_.segment == steps
 
 
-@pytest.mark.parametrize("cell", ["gru", "lstm", "rnn"])
+@pytest.mark.parametrize("cell", ["gru", "lstm", "rnn", "mingru"])
 def test_segments_with_everything_saved_and_loaded(
     cell, small, rich_past, rich_future, rich_table, tmp_path
 ):

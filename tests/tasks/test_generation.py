@@ -98,7 +98,7 @@ def test_stop_strings_end_the_text(alphabet):
         alphabet.generate("abc", stop="")
 
 
-@pytest.mark.parametrize("cell", ["gru", "lstm", "rnn"])
+@pytest.mark.parametrize("cell", ["gru", "lstm", "rnn", "mingru"])
 @pytest.mark.parametrize("tokenizer", ["char", "byte", "bpe"])
 def test_a_step_at_a_time_is_the_whole_text(cell, tokenizer):
     softmax = "adaptive" if tokenizer == "bpe" else "full"

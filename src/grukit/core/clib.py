@@ -17,7 +17,7 @@ from typing import Any
 from grukit.core import env
 from grukit.core.errors import BackendError, must_be
 
-ABI = 3
+ABI = 4
 NAME = "libgrukit.dylib" if sys.platform == "darwin" else "libgrukit.so"
 
 CELLS = {
@@ -79,6 +79,25 @@ FIELDS = (*NUMBERS, *INPUTS, *RESULTS, *COTANGENTS, *GRADIENTS, "packed")
 
 call = struct.Struct(f"={len(NUMBERS)}q{len(FIELDS) - len(NUMBERS)}Q").pack
 """A call, of the values of FIELDS; an address is 0 where there is no buffer."""
+
+SCAN_NUMBERS = (
+    "models",
+    "time",
+    "batch",
+    "hidden",
+    "positive",
+    "reverse",
+    "threads",
+    "keep_is_rate",
+)
+SCAN_BUFFERS = (
+    *("gates", "h0", "fresh_h", "drop_n", "keep_h", "lengths", "resets"),
+    *("output", "h", "update", "memory", "d_output", "d_h", "d_gates", "dh0", "dfresh_h"),
+)
+"""The fields of grukit_scan, in order: first SCAN_NUMBERS, then these."""
+
+scan = struct.Struct(f"={len(SCAN_NUMBERS)}q{len(SCAN_BUFFERS)}Q").pack
+"""A minGRU over time, of the values of its fields; an address is 0 where there is no buffer."""
 
 CTC_FIELDS = (
     *("vocabulary", "beam", "window", "least", "letters_begin", "letters"),
@@ -168,6 +187,16 @@ def packed_bytes(call: bytes) -> int:
 def pack(call: bytes, packed: int) -> None:
     """Pack the weights of a call, to an address that is a multiple of 64."""
     library().grukit_pack(call, packed)
+
+
+def scan_forward(scan: bytes) -> None:
+    """Run a minGRU forward."""
+    library().grukit_scan_forward(scan)
+
+
+def scan_backward(scan: bytes) -> None:
+    """Run a minGRU backward."""
+    library().grukit_scan_backward(scan)
 
 
 class Stream:
@@ -296,6 +325,8 @@ def _declare(found: Any) -> None:
         "forward": (status, text, size),
         "forward_stack": (status, address, size),
         "backward": (status, text, size),
+        "scan_forward": (status, text),
+        "scan_backward": (status, text),
         "open": (status, text, ctypes.POINTER(address)),
         "close": (None, address),
         "gru_step": (status, address, address, address, address),

@@ -19,7 +19,7 @@ class SequenceAutoencoder(nn.Module):
     >>> network(torch.randn(4, 32, 2)).shape
     torch.Size([4, 32, 2])
 
-    cell: "gru", "lstm", "rnn" or "mingru".
+    cell: "gru", "lstm", "rnn" or "mingru"; a state of the last can only fade, and writes no waves.
     """
 
     def __init__(
