@@ -59,7 +59,7 @@ Scan random_scan(uint64_t seed) {
   c.threads = random.between(0, 5);
   s.gates = random_floats(random, 2 * s.steps(), 3);
   // Shut more often than not, so that what a chunk begins with matters to its end.
-  if (is_long) for (float &value : s.gates) value += 4;
+  if (is_long) for (float &value : s.gates) value += 8;
   s.h0 = random_floats(random, s.columns(), 1);
   if (random.chance(0.5)) s.fresh = random_floats(random, s.columns(), 1);
   if (random.chance(0.3)) s.drop = random_floats(random, s.columns(), 1);
@@ -219,7 +219,8 @@ void test_it_is_the_equations() {
                                         error(got.dh0, wanted.dh0)),
                               s.fresh.empty() ? 0 : error(got.dfresh, wanted.dfresh)));
       most = std::fmax(most, worst);
-      CHECK(worst < 1e-5, "%s of %s: %g", set.c_str(), s.name.c_str(), worst);
+      // 1 - z has few digits left where the gates of long problems are nearly shut.
+      CHECK(worst < (s.facts.time < 500 ? 1e-5 : 2e-4), "%s of %s: %g", set.c_str(), s.name.c_str(), worst);
     }
   }
   std::fprintf(stderr, "largest error of the scan: %.2g\n", most);
