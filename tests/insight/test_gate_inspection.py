@@ -213,3 +213,28 @@ def test_features_and_boundaries_have_a_value_for_each_step():
         inspect_gates(records, boundaries=np.zeros(3, bool))
     with pytest.raises(ParameterError, match="records must be at least one"):
         inspect_gates([])
+
+
+def test_two_slow_waves_do_not_follow_each_other():
+    """They correlate by 0.96, as they would if one came a little later or earlier."""
+    time = np.arange(400) * math.tau / 400
+    state = 0.5 * np.sin(time)[:, None]
+    own = GateRecord("layer", "rnn", tuple(map(str, range(400))), {"hidden": state})
+    assert not inspect_gates([own], {"wave": np.sin(time + 0.3)}).follows
+    noise = np.random.default_rng(0).normal(size=400)
+    own = GateRecord("layer", "rnn", own.steps, {"hidden": np.tanh(noise)[:, None]})
+    (found,) = inspect_gates([own], {"noise": noise}).follows
+    assert found.chance == 0.0
+
+
+def test_a_clock_is_not_taken_for_resets_at_boundaries():
+    """A gate that shuts at every fourth step does so at boundaries that happen to fall on them."""
+    random = np.random.default_rng(0)
+    shut = np.arange(200) % 4 == 0
+    few = shut & (random.random(200) < 0.5)
+    clock = record(np.where(shut, 0.0, 1.0)[:, None], boundaries=few)
+    reset = record(np.where(few, 0.0, 1.0)[:, None], boundaries=few)
+    found = [inspect_gates([own]).units[0] for own in (clock, reset)]
+    assert [unit.passing.at_boundaries for unit in found] == pytest.approx([0.0, 0.0], abs=1e-9)
+    assert [unit.passing.chance for unit in found] == pytest.approx([0.25, 0.0], abs=0.01)
+    assert ["reset" in unit.is_ for unit in found] == [False, True]
