@@ -151,3 +151,26 @@ def test_wrong_usage_is_told(grukit, recognizer, wavs, tmp_path):
     outcome = grukit("predict", recognizer, wavs[0], "--hot-word", "a:1")
     assert outcome.code == 2
     assert "not --hot-word" in outcome.err
+
+
+def test_a_recognizer_adapts_to_a_voice(grukit, corpus, wavs, tmp_path):
+    rows = [f"{file},{file.with_suffix('.txt').read_text().strip()},me" for file in wavs]
+    table = tmp_path / "data.csv"
+    table.write_text("\n".join(["audio,text,who", *rows]) + "\n")
+    own = [option for option in TINY if option not in ("--look-ahead", "0.1")]
+    trained = ("train", "words", table, "-o", tmp_path / "model", "--speaker", "who")
+    outcome = grukit(*trained, *own, "--validation", "0.2")
+    assert outcome.code == 0, outcome.err
+    outcome = grukit("predict", tmp_path / "model", *wavs, "--adapt")
+    assert outcome.code == 0, outcome.err
+    adapted = SpeechRecognizer.load(tmp_path / "model").adapted(wavs)
+    told = [line.split("\t") for line in outcome.out.splitlines()]
+    chances = [adapted.recognize(file).confidence for file in wavs]
+    assert [float(line[-1]) for line in told] == pytest.approx(chances, abs=6e-4)
+    assert grukit("evaluate", tmp_path / "model", table).code == 0
+
+
+def test_only_a_recognizer_of_speakers_adapts(grukit, recognizer, wavs):
+    outcome = grukit("predict", recognizer, *wavs, "--adapt")
+    assert outcome.code == 2
+    assert "speaker must be a column in training, got None" in outcome.err

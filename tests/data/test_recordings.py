@@ -57,6 +57,22 @@ def test_frames_and_lists_name_files_from_here(sounds, monkeypatch):
     assert recordings(absolute)[0].path == sounds / "a" / "one.wav"
 
 
+def test_a_column_tells_who_is_heard(sounds):
+    table = pd.DataFrame(ROWS, columns=["audio", "text"]).assign(who=["ann", "bob", "ann"])
+    table.to_csv(sounds / "m.csv", index=False)
+    found = recordings(sounds / "m.csv", speaker="who")
+    assert [one.speaker for one in found] == ["ann", "bob", "ann"]
+    assert {one.speaker for one in recordings(sounds / "m.csv")} == {""}
+    with pytest.raises(DataError, match="row 1 must have the column 'speaker'"):
+        recordings(sounds / "m.csv", speaker="speaker")
+    absolute = table.assign(audio=[str(sounds / path) for path, _ in ROWS])
+    with pytest.raises(DataError, match=r"the speaker of row 1 must be a str or an int, got 1\.5"):
+        recordings(absolute.assign(who=1.5), speaker="who")
+    for data in (sounds, [(sounds / "a" / "one.wav", "one")]):
+        with pytest.raises(DataError, match="must be a table with the column 'who'"):
+            recordings(data, speaker="who")
+
+
 def test_texts_beside_audio(sounds):
     for path, text in ROWS:
         (sounds / path).with_suffix(".txt").write_text(f"{text}\n")

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch.nn.functional import ctc_loss
@@ -8,6 +11,7 @@ from torch.nn.functional import ctc_loss
 from grukit import FitConfig
 from grukit.core.errors import NotFittedError, ParameterError
 from grukit.data.alphabet import Alphabet
+from grukit.data.audio import read_audio
 from grukit.data.recordings import Recording
 from grukit.data.synthetic_speech import spoken_strings, spoken_tones, write_spoken
 from grukit.tasks.speech import SpeechRecognizer
@@ -166,6 +170,61 @@ def test_where_some_recordings_have_several_words_none_is_pooled(tmp_path):
     model.training = training
     assert any(" " in one.text for one in written)
     assert not model.fit(tmp_path / "strings", validation=None).network_.pooled
+
+
+@pytest.fixture(scope="module")
+def voices(tmp_path_factory) -> pd.DataFrame:
+    """The words a to d, of one tone each, through three microphones of different colour."""
+    folder, rows = tmp_path_factory.mktemp("voices"), []
+    colours = {"bright": [1.0, -0.9], "plain": [1.0], "dull": [0.2, 0.4, 0.4, 0.2]}
+    tones = [one for one in spoken_tones(900, words=(1, 1)) if one.text in {"a", "b", "c", "d"}]
+    for at, one in enumerate(tones[:180]):
+        speaker = list(colours)[at % 3]
+        heard = np.convolve(one.samples, colours[speaker], "same").astype(np.float32)
+        own = dataclasses.replace(one, samples=heard)
+        (written,) = write_spoken(folder / f"{at:03}", [own])
+        rows.append((str(written.path), one.text, speaker))
+    return pd.DataFrame(rows, columns=["audio", "text", "speaker"])
+
+
+def test_what_a_microphone_adds_is_taken_away(voices, tmp_path):
+    training = FitConfig(epochs=6, batch_size=16, learning_rate=0.01, progress=False)
+    settings = {"mode": "words", "rate": 8000, "hidden_size": 16, "num_layers": 1}
+    model = SpeechRecognizer(
+        **settings, speaker="speaker", dropout=0.0, augmentation=None, training=training
+    )
+    known, new = (voices[voices["speaker"].isin(own)] for own in (["plain", "dull"], ["bright"]))
+    model.fit(known, validation=known[:20])
+    assert model.validation_.scores[0].metrics["accuracy"] > 0.9
+    assert not model.reader_.means
+    sources = new["audio"].tolist()
+    adapted = model.adapted(sources)
+    frames = np.concatenate([model.reader_.features.of(read_audio(p, 8000)) for p in sources])
+    np.testing.assert_allclose(adapted.reader_.normalization.mean, frames.mean(0), rtol=1e-5)
+    assert model.reader_.normalization is not adapted.reader_.normalization
+    said = [adapted.recognize(source, threshold=0.0).word for source in sources]
+    accuracy = np.mean([word == text for word, text in zip(said, new["text"], strict=True)])
+    assert accuracy > 0.9
+    strange = [model.recognize(source, threshold=0.0).word for source in sources]
+    assert np.mean([a == b for a, b in zip(strange, new["text"], strict=True)]) < 0.6
+    # To evaluate is to adapt to each speaker.
+    metrics = model.evaluate(new).scores[0].metrics
+    sure = [adapted.recognize(source).word for source in sources]
+    assert metrics["accuracy"] == np.mean([a == b for a, b in zip(sure, new["text"], strict=True)])
+    model.save(tmp_path / "model")
+    again = SpeechRecognizer.load(tmp_path / "model").adapted(sources)
+    assert again.recognize(sources[0]) == adapted.recognize(sources[0])
+
+
+def test_a_speaker_is_for_what_is_normalized_by_many_recordings(voices, model):
+    for settings in ({"mode": "text"}, {"features": "mfcc"}, {"look_ahead": 0.3}):
+        wrong = SpeechRecognizer(
+            **{"mode": "words", "rate": 8000, "speaker": "speaker", **settings}
+        )
+        with pytest.raises(ParameterError, match="speaker must be None but for single words"):
+            wrong.fit(voices[:20], validation=None)
+    with pytest.raises(ParameterError, match="speaker must be a column in training, got None"):
+        model.adapted(voices["audio"].tolist())
 
 
 def test_words_are_only_for_the_mode_of_words(model, tones):

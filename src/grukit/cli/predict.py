@@ -40,12 +40,12 @@ _TAKEN = {
     "translation": ("data", "beam", "glossary", "prefix", "plot", "json"),
     "speech": (
         *("data", "stream", "mic", "rate", "beam", "language", "hot_word", "threshold", "spot"),
-        *("output", "plot", "json"),
+        *("adapt", "output", "plot", "json"),
     ),
 }
 _TAKEN_WITH_BEAM = ("data", "prompt", "length", "samples", "beam", "json")
 _TAKEN_LIVE = ("stream", "mic", "rate", "beam", "language", "hot_word", "threshold", "json")
-_TAKEN_OF_WORDS = ("data", "threshold", "spot", "output", "plot", "json")
+_TAKEN_OF_WORDS = ("data", "threshold", "spot", "adapt", "output", "plot", "json")
 _WRITTEN = (".csv", ".parquet", ".json")
 
 
@@ -224,6 +224,14 @@ def predict(
             "times.",
         ),
     ] = False,
+    adapt: Annotated[
+        bool,
+        option(
+            "--adapt",
+            help="Of a recognizer of words that was trained with --speaker: all recordings are of "
+            "one voice and microphone, which it adapts to first.",
+        ),
+    ] = False,
     json: Json = False,
     config: Config = None,
 ) -> None:
@@ -264,6 +272,8 @@ def predict(
             raise typer.BadParameter("--rate is for --stream and --mic: files tell theirs")
         else:
             recordings = recordings_of(data, estimator.audio)
+            if adapt:
+                estimator = estimator.adapted([path for _, path in recordings])
             if estimator.mode == "words":
                 only(context, "speech in words", *_TAKEN_OF_WORDS)
                 recognize(estimator, recordings, threshold, spot, output, plot, json)

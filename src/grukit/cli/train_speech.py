@@ -189,6 +189,14 @@ def words(
     output: Output,
     audio: _Audio = "audio",
     text: _Text = "text",
+    speaker: Annotated[
+        str | None,
+        option(
+            metavar="COLUMN",
+            help="Of a table: the column that tells who is heard. What is common to all recordings "
+            "of a speaker is taken from each; grukit predict --adapt does so for a new voice.",
+        ),
+    ] = None,
     features: _Features = "log-mel",
     bins: _Bins = 40,
     rate: _Rate = 16_000,
@@ -236,6 +244,7 @@ def words(
         augmentation=Augmentation() if augment else None,
         audio=audio,
         text=text,
+        speaker=speaker,
         training=dataclasses.replace(
             TRAINING,
             epochs=epochs,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -36,7 +38,7 @@ from grukit.tasks.speech_data import Learned, features_of, fingerprint, prepare
 from grukit.tasks.speech_decode import Decoding, by_step
 from grukit.tasks.speech_language import tokens_of, words_of
 from grukit.tasks.speech_loss import speech_loss
-from grukit.tasks.speech_reader import SpeechReader, raw_frames
+from grukit.tasks.speech_reader import SpeechReader, mean_frames, raw_frames, speaker_means
 from grukit.tasks.speech_settings import RULES, TRAINING, frames_ahead
 from grukit.tasks.speech_stream import SpeechStream
 from grukit.tasks.speech_words import (
@@ -78,6 +80,9 @@ class SpeechRecognizer(Estimator):
     augmentation: how recordings are changed in training, as `grukit.data.augmentation.Augmentation`
         has it; None not at all.
     audio, text: the columns of a table.
+    speaker: a column that tells who is heard. The mean of all recordings of a speaker, and so of
+        a microphone, is then taken from each. For single words, by log-mel energies and without
+        `look_ahead`, of which else only the level is made equal. A new voice must be `adapted` to.
     training: a FitConfig.
     """
 
@@ -109,6 +114,7 @@ class SpeechRecognizer(Estimator):
         augmentation: Augmentation | None = _AUGMENTATION,
         audio: str = "audio",
         text: str = "text",
+        speaker: str | None = None,
         training: FitConfig | None = None,
         seed: int = 0,
     ) -> None:
@@ -128,6 +134,7 @@ class SpeechRecognizer(Estimator):
         self.augmentation = augmentation
         self.audio = audio
         self.text = text
+        self.speaker = speaker
         self.training = training
         self.seed = seed
 
@@ -189,7 +196,8 @@ class SpeechRecognizer(Estimator):
             raise
         self._become(network, alphabet, reader, words, learnt, linear, result.history)
         if judged:
-            self.validation_ = self._evaluated(judged[:_MOST_JUDGED])
+            judge = self._hearing(means=reader.means)
+            self.validation_ = judge._evaluated(judged[:_MOST_JUDGED])
             self._card = speech_card(self)
         return self
 
@@ -294,11 +302,36 @@ class SpeechRecognizer(Estimator):
         """The errors in words and characters, beside baselines; data as for `fit`.
 
         In mode "words", where each recording is one word or none, how often it is recognized.
+        With `speaker`, the model is adapted to each speaker by all recordings of theirs in `data`.
 
         Raises DataError for recordings that cannot be read.
         """
         self._check_fitted()
-        return self._evaluated(recordings(data, self.audio, self.text), decoder)
+        every = recordings(data, self.audio, self.text, self.speaker)
+        if self.speaker is None:
+            return self._evaluated(every, decoder)
+        means = speaker_means(every, self.reader_.features, self.reader_.size)
+        return self._hearing(means=means)._evaluated(every, decoder)
+
+    def adapted(self, sources: Sequence[Any]) -> Self:
+        """A copy that expects the voice and the microphone of some recordings.
+
+        sources: paths, Recordings, or (samples, rate), the more the better; what is said in them
+            need not be known.
+
+        Raises ParameterError for a recognizer that was not trained with `speaker`.
+        """
+        self._check_fitted()
+        if self.speaker is None:
+            raise ParameterError(must_be("speaker", "a column in training", self.speaker))
+        mean = mean_frames(sources, self.reader_.features, self.reader_.size)
+        return self._hearing(normalization=replace(self.reader_.normalization, mean=mean))
+
+    def _hearing(self, **changes: Any) -> Self:
+        """A copy with another reader."""
+        other = copy.copy(self)
+        other.reader_ = replace(self.reader_, **changes)
+        return other
 
     def log_chances(self, source: Any) -> np.ndarray:
         """The ln of the chances of all tokens at every step of a recording, float32 [T', V].
@@ -321,7 +354,7 @@ class SpeechRecognizer(Estimator):
         if not seconds:
             return Transcript((), 0.0)
         decoding = Decoding(decoder or self.decoder(), _ENDPOINTS[self.mode], seconds, False)
-        chances = self._chances(self.reader_.normalized(raw))
+        chances = self._chances(self.reader_.normalized(raw, getattr(source, "speaker", "")))
         found = decoding.push(chances, by_step(self.reader_.loudness(raw), len(raw)))
         return Transcript((*found, *decoding.finish()), seconds)
 
@@ -425,7 +458,8 @@ class SpeechRecognizer(Estimator):
         linear: LinearWords | None,
         history: tuple[EpochRecord, ...],
     ) -> None:
-        self.network_, self.alphabet_, self.reader_ = network.cpu().eval(), alphabet, reader
+        self.network_, self.alphabet_ = network.cpu().eval(), alphabet
+        self.reader_ = replace(reader, means={})
         self.language_, self.learned_, self.linear_ = words, learned, linear
         self.history_, self.validation_ = history, None
         self._card = speech_card(self)

@@ -5,18 +5,19 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from grukit.core.errors import DataError
+from grukit.core.errors import DataError, ParameterError, must_be
 from grukit.core.rules import check, number
 from grukit.data.alphabet import Alphabet
 from grukit.data.audio_features import Features
 from grukit.data.normalization import Normalization
 from grukit.data.recordings import Recording, recordings
 from grukit.data.speech_items import SpeechItems
-from grukit.tasks.speech_reader import SpeechReader, raw_frames
+from grukit.tasks.speech_reader import SpeechReader, raw_frames, speaker_means
 
 if TYPE_CHECKING:
     from grukit.tasks.speech import SpeechRecognizer
@@ -63,13 +64,13 @@ def prepare(settings: SpeechRecognizer, data: Any, validation: Any) -> Prepared:
     Raises DataError for recordings that cannot be read, and for those too short for what is said
     in them, all of which it counts.
     """
-    learned = recordings(data, settings.audio, settings.text)
+    learned = recordings(data, settings.audio, settings.text, settings.speaker)
     judged: list[Recording] = []
     if isinstance(validation, (int, float)):
         check({"validation": validation}, {"validation": number(above=0, below=1)})
         learned, judged = _shared_out(learned, validation, int(settings.seed))
     elif validation is not None:
-        judged = recordings(validation, settings.audio, settings.text)
+        judged = recordings(validation, settings.audio, settings.text, settings.speaker)
     kind = settings.tokens or ("word" if settings.mode == "words" else "char")
     alphabet = Alphabet.learn((one.text for one in learned), kind, settings.vocabulary)
     features, size = None, None
@@ -93,6 +94,12 @@ def prepare(settings: SpeechRecognizer, data: Any, validation: Any) -> Prepared:
     live, cepstra = settings.look_ahead is not None, settings.features == "mfcc"
     words = settings.mode == "words"
     reader = SpeechReader(features, size, hop, normalization, live, cepstra, words)
+    if settings.speaker is not None:
+        if not reader.by_level:
+            wanted = "None but for single words, by log-mel energies and without look_ahead"
+            raise ParameterError(must_be("speaker", wanted, settings.speaker))
+        means = speaker_means([*learned, *judged], features, size)
+        reader = replace(reader, means=means)
     return Prepared(alphabet, reader, learned, judged, sizes)
 
 

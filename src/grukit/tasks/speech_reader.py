@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,8 @@ class SpeechReader:
     live: whether frames are normalized by those before them alone, as they are in a stream.
     cepstra: whether they are MFCC, rather than bands of frequency.
     words: whether each recording is a single word.
+    means: by speaker, the mean frame of all that is known of them, which their recordings are
+        normalized by in place of that of the training, [F].
     """
 
     features: Features | None
@@ -41,10 +43,12 @@ class SpeechReader:
     live: bool
     cepstra: bool
     words: bool
+    means: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def __call__(self, source: Any) -> np.ndarray:
         """The frames of a Recording, a path, or (samples, rate)."""
-        return self.normalized(raw_frames(source, self.features, self.size))
+        raw = raw_frames(source, self.features, self.size)
+        return self.normalized(raw, getattr(source, "speaker", ""))
 
     def augmented(self, source: Any, augmentation: Augmentation) -> np.ndarray:
         """The same, changed by chance."""
@@ -55,16 +59,23 @@ class SpeechReader:
             samples = read_audio(path, self.features.rate)
             frames = self.features.of(augmentation.of_samples(samples, self.features.rate))
         frames = augmentation.warped(augmentation.stretched(frames), self.cepstra)
-        frames = self.normalized(augmentation.equalized(frames, self.cepstra))
+        frames = augmentation.equalized(frames, self.cepstra)
+        frames = self.normalized(frames, getattr(source, "speaker", ""))
         return augmentation.masked(frames, self.cepstra)
 
-    def normalized(self, frames: np.ndarray) -> np.ndarray:
+    def normalized(self, frames: np.ndarray, speaker: str = "") -> np.ndarray:
         """Those of frames as they were read."""
+        normalization = self.normalization
+        if speaker in self.means:
+            normalization = replace(normalization, mean=self.means[speaker])
         if self.live:
-            return self.normalization.stream().push(frames)
-        if self.words and not self.cepstra:
-            return self.normalization.by_level(frames)
-        return self.normalization.whole(frames)
+            return normalization.stream().push(frames)
+        return normalization.by_level(frames) if self.by_level else normalization.whole(frames)
+
+    @property
+    def by_level(self) -> bool:
+        """Whether recordings are normalized by a mean of many, rather than by their own."""
+        return self.words and not self.live and not self.cepstra
 
     def parts(self, source: Any) -> Iterator[np.ndarray]:
         """A recording in constant memory: samples at the rate of the features, or frames."""
@@ -116,6 +127,23 @@ def raw_frames(source: Any, features: Features | None, size: int | None = None) 
     if features is None:
         return read_features(path, size)
     return features.of(read_audio(path, features.rate))
+
+
+def mean_frames(
+    sources: Iterable[Any], features: Features | None, size: int | None = None
+) -> np.ndarray:
+    """The mean of all frames of recordings, float64 [F]; DataError where there are none."""
+    return Normalization.learn(raw_frames(one, features, size) for one in sources).mean
+
+
+def speaker_means(
+    every: Sequence[Recording], features: Features | None, size: int | None = None
+) -> dict[str, np.ndarray]:
+    """The mean of all frames of each speaker, who has no mean where nothing is to be heard."""
+    by_speaker: dict[str, list[Recording]] = {}
+    for one in every:
+        by_speaker.setdefault(one.speaker, []).append(one)
+    return {name: mean_frames(own, features, size) for name, own in by_speaker.items()}
 
 
 def _path_of(source: Any, features: Features | None) -> Any:

@@ -31,6 +31,7 @@ RULES = {
     "cell": one_of("gru", "lstm", "rnn", "mingru"),
     "audio": text(),
     "text": text(),
+    "speaker": optional(text()),
     "seed": integer(at_least=0),
 }
 

@@ -71,9 +71,12 @@ def detections(segments: Iterable[Segment], threshold: float) -> list[Detection]
 
 
 def mean_features(every: Sequence[Recording], reader: SpeechReader) -> np.ndarray:
-    """The mean frame of each recording as it was read, float64 [N, F]."""
-    rows = (raw_frames(one, reader.features, reader.size) for one in every)
-    return np.stack([row.mean(0, dtype=np.float64) for row in rows])
+    """The mean frame of each recording, less that of its speaker if known, float64 [N, F]."""
+    rows = []
+    for one in every:
+        frames = raw_frames(one, reader.features, reader.size)
+        rows.append(frames.mean(0, dtype=np.float64) - reader.means.get(one.speaker, 0.0))
+    return np.stack(rows)
 
 
 def linear_words(
