@@ -59,7 +59,7 @@ neon: .venv/.setup ## the C++ tests for ARM, in qemu; needs g++-aarch64-linux-gn
 	$(call cpp_tests,neon,--toolchain csrc/aarch64.cmake)
 
 clean: ## remove what the verbs have made
-	rm -rf .venv build dist demo docs/_build .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv build dist demo docs/_build docs/_figures .pytest_cache .ruff_cache .hypothesis
 
 comma := ,
 define cpp_tests

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import re
+import sys
+from pathlib import Path
 from typing import Any
 
 from typer.main import get_command
@@ -11,6 +13,8 @@ from typer.testing import CliRunner
 
 import grukit
 from grukit.cli.main import app as command_line
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 project = "grukit"
 author = "The grukit authors"
@@ -78,6 +82,13 @@ def _append_commands(app: Any, page: str, source: list[str]) -> None:
         source[0] += "\n" + command_help(get_command(command_line))
 
 
+def _draw(app: Any) -> None:
+    import figures
+
+    figures.draw(Path(app.srcdir) / "_figures")
+
+
 def setup(app: Any) -> None:
+    app.connect("builder-inited", _draw)
     app.connect("autodoc-process-docstring", _rewrite)
     app.connect("source-read", _append_commands)

@@ -10,6 +10,7 @@ import pytest
 from grukit.insight.report import report, write_report
 from grukit.results.comparison import Comparison, Question, Run
 from grukit.results.gradient_flow import GradientFlow
+from headless import opened
 
 pytest.importorskip("plotly")
 
@@ -83,6 +84,33 @@ def test_a_report_has_the_gradients(comparison):
     for flow in flows.values():
         assert html.escape(flow.words()) in page
     assert 'id="gradients-over-time"' in page
+
+
+# Points at the second epoch of the first line of each plot, and tells what is drawn and shown.
+POINT = """
+const plots = [...document.querySelectorAll(".js-plotly-plot")];
+return plots.map(plot => {
+  Plotly.Fx.hover(plot, [{curveNumber: 0, pointNumber: 1}]);
+  const lines = [...plot.querySelectorAll(".scatterlayer path.js-line")];
+  return {
+    drawn: lines.filter(line => line.getAttribute("d")).length,
+    inside: plot.getBoundingClientRect().right <= innerWidth,
+    shown: plot.querySelector(".hoverlayer").textContent,
+  };
+});
+"""
+
+
+@pytest.mark.parametrize("size", [(1200, 900), (500, 900)])
+def test_a_browser_draws_every_plot_and_tells_what_is_pointed_at(comparison, tmp_path, size):
+    lags = np.arange(50)
+    flows = {"gru": GradientFlow("gru", lags, -0.01 * lags[None], {}, np.ones(2))}
+    plots = opened(report(comparison, {"at first": flows}, {}), POINT, tmp_path, size)
+    assert [plot["drawn"] for plot in plots] == [2, 2, 1]
+    assert all(plot["inside"] for plot in plots)
+    losses = comparison.chosen("adding", "gru")[1].validation_losses
+    assert f"{losses[1]:.3f}" in plots[0]["shown"]
+    assert f"{np.exp(-0.01):.3f}"[:4] in plots[2]["shown"]
 
 
 def test_a_report_loads_nothing_from_elsewhere(comparison):

@@ -18,13 +18,13 @@ Flows = Mapping[str, Mapping[str, GradientFlow]]
 _STYLE = """
 :root { color-scheme: light; }
 body { font: 16px/1.55 system-ui, sans-serif; color: #222; background: #fff; margin: 0; }
-main { max-width: 62rem; margin: 0 auto; padding: 1.5rem 1rem 4rem; }
+main { max-width: 66rem; margin: 0 auto; padding: 1.5rem 1rem 4rem; }
 h1 { font-size: 1.7rem; line-height: 1.2; margin: 1rem 0; }
 h2 { font-size: 1.2rem; margin: 3rem 0 .4rem; }
 p { max-width: 46rem; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums; }
-th, td { padding: .3rem .7rem; text-align: right; white-space: nowrap; }
+th, td { padding: .3rem .55rem; text-align: right; white-space: nowrap; }
 th { border-bottom: 1px solid #767676; font-weight: 600; }
 th:first-child, td:first-child { text-align: left; padding-left: 0; }
 tr + tr td { border-top: 1px solid #e4e4e4; }

@@ -78,7 +78,7 @@ class ComparisonDisplay:
         """The same lines to read values from; MissingExtra without plotly."""
         titles = [question.title for question in self.questions]
         labels = ["validation loss"] * len(titles)
-        page = Page(labels, titles, "Cells compared", "epoch")
+        page = Page(labels, titles, "Validation loss", "epoch")
         for row, question in enumerate(self.questions, start=1):
             for cell in self._cells(question):
                 epochs, _, middle, _ = self._curve(question, cell)
