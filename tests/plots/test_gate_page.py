@@ -9,12 +9,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from headless import opened
 
 from grukit import nn
 from grukit.insight.gates import inspect_gates, read_gates
 from grukit.plots.gate_page import MOST_STEPS, MOST_UNITS, gate_page
 from grukit.results.gates import GateRecord
+from headless import opened
 
 KINDS = {"gru": nn.GRU, "lstm": nn.LSTM, "rnn": nn.RNN, "mingru": nn.MinGRU}
 TEXT = "to (be) or not."
