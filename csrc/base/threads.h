@@ -9,7 +9,7 @@ namespace grukit {
 
 // Runs work(data, thread, threads) for thread = 0 .. threads - 1 at the same time and returns when
 // all are done. The caller is thread 0; `threads` is `wanted` or fewer: one where another call has
-// the threads already, so also within `work`. `work` must not throw.
+// the threads already, so also within `work`. `work` must not throw. Denormal numbers are 0 in it.
 void run_parallel(int64_t wanted, void (*work)(void *data, int64_t thread, int64_t threads),
                   void *data);
 

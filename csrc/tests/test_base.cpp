@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 #include <string_view>
 #include <thread>
 #include <vector>
@@ -84,6 +85,17 @@ void test_few_threads_run_directly() {
     run_parallel(wanted,
                  [&](int64_t thread, int64_t threads) { runs += thread == 0 && threads == 1; });
     CHECK(runs == 1);
+  }
+}
+
+void test_denormals_are_zero_within() {
+  const volatile float least = std::numeric_limits<float>::min(), denormal = least / 2;
+  for (int64_t wanted : {1, 4}) {
+    run_parallel(wanted, [&](int64_t thread, int64_t) {
+      CHECK(least * 0.5f == 0, "result on thread %ld", long(thread));
+      CHECK(denormal * 4.0f == 0, "operand on thread %ld", long(thread));
+    });
+    CHECK(least * 0.5f == denormal && denormal > 0);
   }
 }
 
@@ -316,6 +328,7 @@ void test_whose_threads(bool openmp) {
 void test_all(bool openmp) {
   test_few_threads_run_directly();
   test_each_thread_runs_once();
+  test_denormals_are_zero_within();
   test_sleeping_threads_wake();
   test_a_run_within_a_run_has_one_thread();
   test_barrier();

@@ -22,6 +22,7 @@ from op_calls import (
     everything,
 )
 
+from grukit import nn
 from grukit.core import clib
 from grukit.core.errors import BackendError
 from grukit.ops import RECURRENCES
@@ -190,6 +191,19 @@ def test_a_sequence_does_not_depend_on_its_batch(op, variant, hidden, threads):
 
 
 @needs_core
+@pytest.mark.parametrize("kind", [nn.RNN, nn.GRU, nn.LSTM])
+def test_a_gradient_that_vanishes_is_zero_and_never_denormal(kind):
+    x = torch.randn(600, 4, 2, requires_grad=True)
+    layer = kind(2, 16)
+    layer(x)[0][-1].sum().backward()
+    assert x.grad is not None
+    assert (x.grad[:100] == 0).all()
+    assert (x.grad[-1] != 0).all()
+    size = x.grad.abs()
+    assert not ((size > 0) & (size < torch.finfo(torch.float32).tiny)).any()
+    assert torch.tensor(1e-39) * 1 > 0  # as before, outside of the core
+
+
 def test_independent_calls_run_together_as_each_alone():
     for op, variant in [names for names in VARIANTS if names[0] in WHOLE]:
         cases = [everything(op, variant, reverse=reverse, models=None) for reverse in (False, True)]
