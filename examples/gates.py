@@ -43,7 +43,7 @@ def main() -> None:
     best = counters[0]
     print(f"unit {best.unit} follows the depth with a correlation of {best.correlation:+.2f}")
     assert abs(best.correlation) > 0.8
-    assert best.chance == 0.0
+    assert best.chance < 0.01
 
     # A network that has learned nothing has no such unit.
     fresh = TextGenerator(hidden_size=16, training=FitConfig(epochs=1, learning_rate=1e-9))

@@ -70,7 +70,7 @@ def inspect_gates(
     features: by name, [T] numbers that units may follow; by default those of the records.
     boundaries: bool [T], the steps at which units may be reset; by default those of the records.
 
-    For every unit:
+    For every unit, of 20 steps and more:
 
     - Its memory: the number of steps after which the product of the gates that carry the state on
       (of a GRU the update gate z) has fallen to 1/e; Tallec and Ollivier 2018 (arXiv:1804.11188)
@@ -89,11 +89,13 @@ def inspect_gates(
       0.02 of the same end at 98 % of the steps.
     - Pairs of units are *doubled* if their states correlate by more than 0.99, or less than -0.99.
     - The features that its state *follows*: a correlation of at least 0.5 in size, which at most
-      one in twenty shifts of the feature round the sequence reaches. The first tenth of the
-      steps, in which states leave their start, is not counted.
+      one in twenty shifts of the feature round the sequence reaches; and so with their changes
+      over 5 steps, without which all that grows would follow all else that does. The first
+      tenth of the steps, in which states leave their start, is not counted. What is unknown of a
+      feature, NaN, takes its mean.
 
     Several records of one layer, of several inputs, are judged together. Raises ParameterError
-    for features and boundaries of another length.
+    for features and boundaries of another length, and for gates that are not finite numbers.
     """
     if not records:
         raise ParameterError(must_be("records", "at least one GateRecord", records))

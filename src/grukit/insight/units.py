@@ -7,7 +7,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from grukit.core.errors import ParameterError, must_be
-from grukit.results.gate_report import Doubled, Follows, GateReport, Memory, Passing, UnitReport
+from grukit.results.gate_report import (
+    FEWEST_STEPS,
+    Doubled,
+    Follows,
+    GateReport,
+    Memory,
+    Passing,
+    UnitReport,
+)
 from grukit.results.gates import GateRecord
 
 # `inspect_gates` says what these are for.
@@ -16,7 +24,7 @@ _LESS_PASSES, _CHANCE, _FEWEST_BOUNDARIES = 0.3, 0.05, 3
 _SATURATED, _SATURATED_STEPS = 0.95, 0.95
 _STILL = 0.01
 _STUCK, _STUCK_STEPS = 0.02, 0.98
-_DOUBLED, _FOLLOWS = 0.99, 0.5
+_DOUBLED, _FOLLOWS, _APART = 0.99, 0.5, 5
 _SIGMOIDS = ("reset", "update", "input", "forget", "output")
 _TINY = 1e-12
 
@@ -27,6 +35,11 @@ def inspect_records(records: Sequence[GateRecord]) -> GateReport:
     for record in records:
         if not len(record):
             raise ParameterError(must_be("a record", "of at least one step", 0))
+        for name, values in record.gates.items():
+            known = np.isfinite(values).all(axis=1)
+            if not known.all():
+                got = f"others from step {known.argmin() + 1} on"
+                raise ParameterError(must_be(f"{name} of {record.layer}", "finite numbers", got))
         layers.setdefault(record.layer, []).append(record)
     units: list[UnitReport] = []
     follows: list[Follows] = []
@@ -35,8 +48,9 @@ def inspect_records(records: Sequence[GateRecord]) -> GateReport:
         reports = _units(own)
         lively = np.array([not {"dead", "saturated"} & set(unit.is_) for unit in reports])
         units += reports
-        follows += _follows(own, lively)
-        doubled += _doubled(own, lively)
+        if sum(map(len, own)) >= FEWEST_STEPS:
+            follows += _follows(own, lively)
+            doubled += _doubled(own, lively)
     return GateReport(
         tuple(units),
         tuple(sorted(follows, key=lambda one: -abs(one.correlation))),
@@ -89,7 +103,9 @@ def _units(records: Sequence[GateRecord]) -> list[UnitReport]:
         saturated = (np.abs(settled) > _SATURATED).mean(axis=0) >= _SATURATED_STEPS
     dead = (high - low <= _STILL) & ~saturated
     memories, passing, stuck = _memories(records), _passing(records), _stuck(records)
-    enough = min(_HOLDS, max(map(len, records)) / _SHARE_OF_A_SEQUENCE)
+    longest = max(FEWEST_STEPS, *map(len, records))
+    enough = min(_HOLDS, longest / _SHARE_OF_A_SEQUENCE)
+    judged = sum(map(len, records)) >= FEWEST_STEPS
     reports = []
     for at, name in enumerate(first.units):
         memory, passes = memories[at], passing[at]
@@ -102,6 +118,8 @@ def _units(records: Sequence[GateRecord]) -> list[UnitReport]:
             "dead": dead[at],
         }
         is_ = ("dead",) if dead[at] else tuple(word for word, holds in said.items() if holds)
+        if not judged:
+            is_ = ()
         reports.append(
             UnitReport(
                 first.layer,
@@ -112,7 +130,7 @@ def _units(records: Sequence[GateRecord]) -> list[UnitReport]:
                 float(low[at]),
                 float(high[at]),
                 is_,
-                stuck[at],
+                stuck[at] if judged else {},
             )
         )
     return reports
@@ -159,7 +177,7 @@ def _passing(records: Sequence[GateRecord]) -> list[Passing | None]:
     inside = _over_shifts(values, at.astype(np.float64)) / here
     outside = (values.sum(axis=0) - inside * here) / others
     less = outside - inside
-    chances = (less[1:] >= less[0] - 1e-9).mean(axis=0) if len(less) > 1 else np.ones(count)
+    chances = (less >= less[0] - 1e-9).mean(axis=0)
     return [
         Passing(float(inside[0, unit]), float(outside[0, unit]), float(chances[unit]))
         for unit in range(count)
@@ -189,28 +207,31 @@ def _stuck(records: Sequence[GateRecord]) -> list[dict[str, str]]:
 
 def _follows(records: Sequence[GateRecord], lively: np.ndarray) -> list[Follows]:
     first = records[0]
-    states = _standardized(np.concatenate([_settled(own.hidden) for own in records]))
+    states = [_settled(own.hidden) for own in records]
+    moves = [_changes(own) for own in states]
+    if not sum(map(len, moves)):
+        return []
+    levels, changes = _joined(states), _joined(moves)
     found = []
     for name in first.features:
         if any(name not in record.features for record in records):
             continue
-        values = np.concatenate([_settled(own.features[name]) for own in records])
-        feature = _standardized(np.nan_to_num(values.astype(np.float64)))
-        if not feature.any():
-            continue
-        correlations = _over_shifts(states, feature) / len(states)
-        for unit in np.flatnonzero(lively & (np.abs(correlations[0]) >= _FOLLOWS)):
-            size = abs(correlations[0, unit])
-            chance = float((np.abs(correlations[1:, unit]) >= size - 1e-9).mean())
-            if chance <= _CHANCE:
-                own = float(correlations[0, unit])
-                found.append(Follows(first.layer, first.units[unit], name, own, chance))
+        parts = [_settled(_filled(own.features[name])) for own in records]
+        feature = _joined(parts)
+        by_shift = _over_shifts(levels, feature) / len(levels)
+        with_changes = _over_shifts(changes, _joined([_changes(own) for own in parts]))
+        sizes, signed = np.abs(by_shift), with_changes * np.sign(by_shift[0])
+        chances = np.maximum(*((own >= own[0] - 1e-9).mean(axis=0) for own in (sizes, signed)))
+        found += [
+            Follows(first.layer, first.units[at], name, float(by_shift[0, at]), float(chances[at]))
+            for at in np.flatnonzero(lively & (sizes[0] >= _FOLLOWS) & (chances <= _CHANCE))
+        ]
     return found
 
 
 def _doubled(records: Sequence[GateRecord], lively: np.ndarray) -> list[Doubled]:
     first = records[0]
-    states = _standardized(np.concatenate([_settled(own.hidden) for own in records]))
+    states = _joined([_settled(own.hidden) for own in records])
     correlations = np.triu(states.T @ states / len(states), k=1)
     alike = np.argwhere((np.abs(correlations) > _DOUBLED) & np.outer(lively, lively))
     return [
@@ -219,8 +240,20 @@ def _doubled(records: Sequence[GateRecord], lively: np.ndarray) -> list[Doubled]
     ]
 
 
-def _standardized(values: np.ndarray) -> np.ndarray:
-    """With mean 0 and deviation 1 over the steps; 0 of what never moves."""
+def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """All steps, with mean 0 and deviation 1 over them; 0 of what never moves."""
+    values = np.concatenate(parts)
     centred = values - values.mean(axis=0)
     deviation = centred.std(axis=0)
     return np.where(deviation > 1e-9, centred / np.maximum(deviation, 1e-9), 0.0)
+
+
+def _changes(values: np.ndarray) -> np.ndarray:
+    """Over a few steps: a state that goes with something may come a little later."""
+    return values[_APART:] - values[:-_APART]
+
+
+def _filled(values: np.ndarray) -> np.ndarray:
+    """The mean in the place of what is unknown."""
+    known = np.isfinite(values)
+    return np.where(known, values, values[known].mean() if known.any() else 0.0)

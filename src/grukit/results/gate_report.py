@@ -9,14 +9,16 @@ from typing import Any, NamedTuple
 
 from grukit.results.conversion import none_unless_finite, to_frame
 
+FEWEST_STEPS = 20
+"""Of fewer it is not said what units do: nearly all seem to follow something, and each other."""
 _NAMED = 12
 """So many units are named in a sentence; the others are counted."""
 _STUCK = {
-    ("update", "1"): "it hardly ever writes",
+    ("update", "1"): "a step changes little",
     ("update", "0"): "it carries nothing on",
     ("reset", "1"): "its past always enters in full",
     ("reset", "0"): "its memory content never sees the past",
-    ("forget", "1"): "it never forgets",
+    ("forget", "1"): "it hardly forgets",
     ("forget", "0"): "it carries nothing on",
     ("input", "1"): "it writes at every step",
     ("input", "0"): "it hardly ever writes",
@@ -36,7 +38,7 @@ class Memory(NamedTuple):
 
 class Passing(NamedTuple):
     """How much of the past may pass at boundaries and elsewhere, means from 0 to 1; and the share
-    of shifts of the boundaries that part the two as far."""
+    of shifts of the boundaries, with that by 0 steps, that part the two as far."""
 
     at_boundaries: float
     elsewhere: float
@@ -45,7 +47,7 @@ class Passing(NamedTuple):
 
 class Follows(NamedTuple):
     """A unit that goes with a feature of the input: their correlation, and the share of shifts of
-    the feature that reach it."""
+    the feature, with that by 0 steps, that reach it, or go as well with its changes."""
 
     layer: str
     unit: str
@@ -115,6 +117,8 @@ class GateReport:
             units = [own for own in self.units if own.layer == layer]
             found.append(f"{layer}: {len(units)} units over {steps:,} {self._steps(steps)}")
             found += [f"  {line}" for line in self._of_layer(layer, units)]
+            if steps < FEWEST_STEPS:
+                found.append(f"  too short to say what units do: give {FEWEST_STEPS} or more")
         return found
 
     def table(self, most: int = 20) -> str:
@@ -190,9 +194,12 @@ class GateReport:
         memories = sorted(own.memory.median for own in units if own.memory)
         if memories:
             middle = memories[len(memories) // 2]
+            half = _length(middle)
+            if math.isfinite(middle):
+                half += f" {self._steps(middle)} or more"
             lines.append(
-                f"half of the units keep 1/e of their state for {_length(middle)} "
-                f"{self._steps(middle)} or more; the longest for {_length(memories[-1])}"
+                f"half of the units keep 1/e of their state for {half}; "
+                f"the longest for {_length(memories[-1])}"
             )
         for what, said in (
             ("holds", "long memory"),
@@ -240,7 +247,7 @@ def _list(names: Sequence[str]) -> str:
 
 
 def _length(steps: float) -> str:
-    return f"{steps:,.0f}" if math.isfinite(steps) else "longer than seen"
+    return f"{steps:,.0f}" if math.isfinite(steps) else "longer than was seen"
 
 
 def _finite(record: Memory | Passing | None) -> dict[str, float | None] | None:
