@@ -149,6 +149,60 @@ def test_every_epoch_is_told_and_what_that_raises_ends_the_training():
     assert not model.training
 
 
+class Watcher:
+    """Notes who is trained and which epochs end, and each time the loss of the first batch."""
+
+    def __init__(self):
+        self.begun, self.epochs, self.losses = [], [], []
+
+    def begin(self, model, call, epochs):
+        self.model, self.call = model, call
+        self.begun.append(epochs)
+        self.losses.append(float(call().total.detach()))
+
+    def __call__(self, record):
+        self.epochs.append(record.epoch)
+        self.losses.append(float(self.call().total.detach()))
+
+
+def noisy_loss(model, batch):
+    x, *rest = batch
+    return masked_loss(model, (nn.functional.dropout(x, 0.5), *rest))
+
+
+def test_who_watches_is_told_whom_and_changes_nothing():
+    losses = []
+
+    def loss(model, batch):
+        part = noisy_loss(model, batch)
+        losses.append(float(part.total.detach()))
+        return part
+
+    alone, result = trained(PLAIN, loss)
+    watcher, other = Watcher(), []
+    watched, again = trained(PLAIN, noisy_loss, after_epoch=[watcher, other.append])
+    assert torch.equal(watched, alone)
+    assert result.history == again.history == tuple(other)
+    assert (watcher.begun, watcher.epochs) == ([0], [1, 2, 3])
+    assert watcher.losses[0] == losses[0]  # of the very first batch
+    assert torch.equal(weights(watcher.model), alone)
+
+
+def test_who_watches_a_run_that_goes_on_is_told_how_far_it_was(tmp_path):
+    def stop(record):
+        if record.epoch == 2:
+            raise LookupError
+
+    watcher, whole = Watcher(), Watcher()
+    given = {"checkpoint": tmp_path / "run", "resume": True}
+    with pytest.raises(LookupError):
+        trained(PLAIN, after_epoch=stop, **given)
+    trained(PLAIN, after_epoch=watcher, **given)
+    assert (watcher.begun, watcher.epochs) == ([1], [2, 3])
+    trained(PLAIN, after_epoch=whole)
+    assert watcher.losses == whole.losses[1:]
+
+
 def test_the_mean_loss_is_that_of_validation():
     model = linear()
     result = fit(model, masked_loss, masked_rows(), masked_rows(9), PLAIN)

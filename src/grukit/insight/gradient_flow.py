@@ -13,7 +13,8 @@ at its own states, in float64.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,10 @@ from torch import Tensor, nn
 
 from grukit.core.errors import ParameterError, must_be
 from grukit.core.rules import check, integer
-from grukit.insight.recording import as_layer, recorded
+from grukit.insight.recording import LayerCall, as_layer, recorded
+from grukit.nn.layer import Layer
+from grukit.nn.models import unstack_models
+from grukit.nn.states import map_state
 from grukit.ops.cell import States
 from grukit.results.gradient_flow import GradientFlow
 from grukit.training.fit import EpochRecord
@@ -78,31 +82,51 @@ def gradient_flow(
 class GradientFlowCallback:
     """Records the gradient flow of every recurrent layer of a model while it is trained.
 
-    >>> from grukit.nn import RNN
-    >>> network, x = RNN(2, 8), torch.randn(20, 3, 2)
-    >>> callback = GradientFlowCallback(network, lambda: network(x), every=5)
-    >>> callback.flows[0]["RNN"].verdict
-    'vanishing'
+    >>> from grukit import FitConfig, TextGenerator
+    >>> watch = GradientFlowCallback(every=2)
+    >>> training = FitConfig(epochs=4, batch_size=4)
+    >>> model = TextGenerator(hidden_size=8, length=16, cell="rnn", training=training)
+    >>> model = model.fit("tick, tack, " * 60, after_epoch=watch)
+    >>> list(watch.flows), watch.flows[4]["recurrent"].verdict
+    ([0, 2, 4], 'vanishing')
 
-    Give it to `grukit.training.fit.fit` as `after_epoch`. Epoch 0 is recorded at once. Cells that
-    are called step by step are left out.
+    Give it as `after_epoch` to the `fit` of an estimator, or to `grukit.training.fit.fit`: it
+    watches whom it is given to, by the first batch of the training. Epoch 0 is recorded before any
+    update. Cells that are called step by step are left out. Members of an ensemble have a flow
+    each.
 
-    network: any network in which recurrent layers run, on the device of what `call` reads.
+    network: any network in which recurrent layers run, on the device of what `call` reads, for a
+        training loop of one's own, or another batch; epoch 0 is then recorded at once.
     call: makes it read: the same batch each time.
     every: so many epochs.
-    sequences: how many of the batch are looked at.
+    sequences: how many of the batch are looked at, of those that are as long as any.
 
     flows: by epoch and by the name of a layer, what was found. `warnings` says which layers are
     not steady, at the last epoch recorded.
     """
 
     def __init__(
-        self, network: nn.Module, call: Callable[[], Any], every: int = 1, sequences: int = 8
+        self,
+        network: nn.Module | None = None,
+        call: Callable[[], Any] | None = None,
+        every: int = 1,
+        sequences: int = 8,
     ) -> None:
-        check({"every": every}, {"every": integer(at_least=1)})
+        rules = {"every": integer(at_least=1), "sequences": integer(at_least=1)}
+        check({"every": every, "sequences": sequences}, rules)
+        if (network is None) != (call is None):
+            raise ParameterError(must_be("call", "given with a network, and only then", call))
         self.network, self.call, self.every, self.sequences = network, call, every, sequences
         self.flows: dict[int, dict[str, GradientFlow]] = {}
-        self.record(0)
+        self._own = network is not None
+        if self._own:
+            self.record(0)
+
+    def begin(self, model: nn.Module, call: Callable[[], Any], epochs: int) -> None:
+        """A training of `model` begins, or goes on after so many epochs."""
+        if not self._own:
+            self.network, self.call = model, call
+            self.record(epochs)
 
     def __call__(self, epoch: EpochRecord) -> None:
         if epoch.epoch % self.every == 0:
@@ -110,6 +134,8 @@ class GradientFlowCallback:
 
     def record(self, epoch: int) -> None:
         """Look at the network as it is now."""
+        if self.network is None or self.call is None:
+            raise ParameterError(must_be("a network", "given, or one in training", None))
         was_training = self.network.training
         self.network.eval()
         try:
@@ -118,18 +144,17 @@ class GradientFlowCallback:
         finally:
             self.network.train(was_training)
         self.flows[epoch] = {
-            call.title(index, reverse): gradient_flow(
-                call.layer,
-                call.input,
-                call.hx,
-                index=index,
-                reverse=reverse,
-                sequences=self.sequences,
-            )
-            for call in calls
-            if call.order != "step"
-            for index, reverse in call.places()
+            name: flow for call in calls if call.order != "step" for name, flow in self._flows(call)
         }
+
+    def _flows(self, call: LayerCall) -> Iterator[tuple[str, GradientFlow]]:
+        for index, reverse in call.places():
+            title = call.title(index, reverse)
+            for member, layer, inputs, hx in _members(call):
+                flow = gradient_flow(
+                    layer, inputs, hx, index=index, reverse=reverse, sequences=self.sequences
+                )
+                yield f"{title}{member}", flow
 
     def warnings(self) -> list[str]:
         """A sentence for each layer whose gradient vanishes or explodes, and what to do."""
@@ -139,6 +164,29 @@ class GradientFlowCallback:
             for name, flow in last.items()
             if flow.verdict != "steady"
         ]
+
+
+def _members(call: LayerCall) -> Iterator[tuple[str, Layer, Tensor, Any]]:
+    """What to add to the name, the layer, input and states of each model, of the longest sequences.
+
+    What comes after the end of a shorter sequence would be taken for steps.
+    """
+    for at in range(call.layer.models or 1):
+        layer, inputs, hx, lengths, member = call.layer, call.input, call.hx, call.lengths, ""
+        if layer.models is not None:
+            member = f", member {at + 1}"
+            layer = unstack_models(layer)[at]
+            inputs = inputs[at] if inputs.dim() == 4 else inputs
+            hx = None if hx is None else map_state(hx, lambda own, at=at: own[at])
+        if lengths is not None and inputs.dim() == 3:
+            lengths = torch.as_tensor(lengths)
+            lengths = lengths[at] if lengths.dim() == 2 else lengths
+            longest = (lengths == lengths.max()).nonzero()[:, 0].to(inputs.device)
+            axis, steps = (0, 1) if layer.batch_first else (1, 0)
+            inputs = inputs.index_select(axis, longest).narrow(steps, 0, int(lengths.max()))
+            select = partial(torch.index_select, dim=-2, index=longest)
+            hx = None if hx is None else map_state(hx, select)
+        yield member, layer, inputs, hx
 
 
 def _double(state: Any) -> Any:

@@ -32,7 +32,7 @@ from grukit.tasks.anomaly_model import (
 )
 from grukit.tasks.anomaly_stream import Scored, Stream, shares
 from grukit.tasks.base import Estimator, settings_of
-from grukit.training.fit import FitConfig, fit
+from grukit.training.fit import AfterEpoch, FitConfig, fit
 
 if TYPE_CHECKING:
     from grukit.plots.anomaly import AnomalyDisplay
@@ -136,6 +136,7 @@ class AnomalyDetector(Estimator):
     """
 
     task: ClassVar[str] = "anomaly"
+    usual_training: ClassVar[FitConfig] = TRAINING
 
     def __init__(
         self,
@@ -179,20 +180,28 @@ class AnomalyDetector(Estimator):
         *,
         checkpoint: str | Path | None = None,
         resume: bool = False,
+        after_epoch: AfterEpoch | None = None,
     ) -> Self:
         """Learn from rows in the order of time, and return self. The stream goes on from there.
 
         data: numbers [T] or [T, C], NaN where missing; a frame; or a CSV or Parquet file. y is
-        ignored, as PyOD has it. checkpoint, resume: see `grukit.training.fit.fit`.
+        ignored, as PyOD has it. checkpoint, resume, after_epoch: see `grukit.training.fit.fit`.
 
         Raises DataError if the data cannot be used as it is, ParameterError for arguments outside
         their rules, DivergenceError if the loss is no longer finite, and Interrupted after Ctrl-C
         or SIGTERM, with the best weights so far in this detector.
         """
         check(vars(self), _RULES)
-        return self._fit(read_rows(data, self.time, self.channels), checkpoint, resume)
+        rows = read_rows(data, self.time, self.channels)
+        return self._fit(rows, checkpoint, resume, after_epoch)
 
-    def _fit(self, rows: Rows, checkpoint: str | Path | None, resume: bool) -> Self:
+    def _fit(
+        self,
+        rows: Rows,
+        checkpoint: str | Path | None = None,
+        resume: bool = False,
+        after_epoch: AfterEpoch | None = None,
+    ) -> Self:
         if len(rows.values) < (fewest := self._fewest_rows()):
             raise DataError(
                 must_be("the training data", f"of at least {fewest} rows", len(rows.values))
@@ -222,6 +231,7 @@ class AnomalyDetector(Estimator):
                     **{k: v for k, v in self._settings().items() if k != "training"},
                     "data": hashlib.sha256(rows.values.tobytes()).hexdigest()[:16],
                 },
+                after_epoch=after_epoch,
             )
         except Interrupted:
             self._become(model, rows, ())
@@ -309,7 +319,7 @@ class AnomalyDetector(Estimator):
         waiting.append(row)
         if len(waiting) >= max(self.warmup, self._fewest_rows()):
             values = np.concatenate([one.values for one in waiting])
-            self._fit(Rows(values, row.times, channels), None, False)
+            self._fit(Rows(values, row.times, channels))
             del self._waiting
         return self
 

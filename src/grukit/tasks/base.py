@@ -38,9 +38,11 @@ class Estimator:
     """scikit-learn's manners: the constructor only remembers, fit validates and returns self.
 
     task: its name in a model folder.
+    usual_training: how it trains where its `training` is None.
     """
 
     task: ClassVar[str]
+    usual_training: ClassVar[FitConfig] = FitConfig()
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """The constructor's arguments, as they were given."""

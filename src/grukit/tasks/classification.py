@@ -40,7 +40,7 @@ from grukit.tasks.classification_scores import beside_baselines, linear_baseline
 from grukit.tasks.classification_settings import RULES, TRAINING
 from grukit.tasks.text_cards import classifier_card
 from grukit.tasks.text_explain import explain_text
-from grukit.training.fit import EpochRecord, FitConfig, fit
+from grukit.training.fit import AfterEpoch, EpochRecord, FitConfig, fit
 
 _PREDICTED_AT_ONCE = 64
 
@@ -80,6 +80,7 @@ class TextClassifier(Estimator):
     """
 
     task: ClassVar[str] = "classification"
+    usual_training: ClassVar[FitConfig] = TRAINING
 
     network_: RecurrentClassifier
     tokenizer_: Tokenizer
@@ -136,6 +137,7 @@ class TextClassifier(Estimator):
         unlabelled: Any = None,
         checkpoint: str | Path | None = None,
         resume: bool = False,
+        after_epoch: AfterEpoch | None = None,
     ) -> Self:
         """Learn from texts with labels, and return self.
 
@@ -149,7 +151,7 @@ class TextClassifier(Estimator):
             In 5 epochs before the others the network, which must have one layer, learns to foretell
             the tokens of these and of its own texts from either side (Dai and Le 2015,
             arXiv:1511.01432).
-        checkpoint, resume: see `grukit.training.fit.fit`.
+        checkpoint, resume, after_epoch: see `grukit.training.fit.fit`.
 
         Raises DataError for texts or labels that cannot be used, ParameterError for arguments
         outside their rules, DivergenceError if the loss is no longer finite, and Interrupted after
@@ -192,6 +194,7 @@ class TextClassifier(Estimator):
                 checkpoint=checkpoint,
                 resume=resume,
                 settings=settings,
+                after_epoch=after_epoch,
             )
         except Interrupted:
             network.eval()

@@ -36,7 +36,7 @@ from grukit.tasks.forecast_settings import LEVELS, SEED, check_settings, columns
 from grukit.tasks.forecast_space import forecast_space, reporter
 from grukit.tasks.forecast_split import LARGEST_EPOCH
 from grukit.tasks.tuning import Tuning, tune
-from grukit.training.fit import FitConfig, FitResult, LossSum, fit
+from grukit.training.fit import AfterEpoch, FitConfig, FitResult, LossSum, fit
 from grukit.training.learning_rate import LearningRateSearch, find_learning_rate
 from grukit.training.progress import Stages
 
@@ -176,6 +176,7 @@ class Forecaster(Estimator):
         checkpoint: str | Path | None = None,
         resume: bool = False,
         callback: Callable[[int, float], None] | None = None,
+        after_epoch: AfterEpoch | None = None,
     ) -> Forecaster:
         """Learn from a table, and return self.
 
@@ -183,7 +184,7 @@ class Forecaster(Estimator):
         validation: what the weights never learn from, but decides when training stops and how wide
             intervals are: the last share of the rows in time, no less than one horizon, or every
             row from a time on. None trains for all epochs and leaves intervals as they come.
-        checkpoint, resume: see `grukit.training.fit.fit`.
+        checkpoint, resume, after_epoch: see `grukit.training.fit.fit`.
         callback: called after each epoch with its number and the pinball loss (of events, Brier's)
             on the validation windows, at most 2,000 of them, in units of the data. What it raises
             ends the training and leaves this estimator as it was.
@@ -193,6 +194,9 @@ class Forecaster(Estimator):
         or SIGTERM, with the best weights so far in this estimator.
         """
         job = self._prepare(data, validation)
+        watchers = [] if after_epoch is None else [after_epoch]
+        if callback is not None:
+            watchers.append(reporter(callback, job.model, job.encoded, job.judge))
         try:
             result = fit(
                 job.model.network,
@@ -207,7 +211,7 @@ class Forecaster(Estimator):
                     **{k: v for k, v in self._settings().items() if k != "training"},
                     "data": job.encoded.digest(),
                 },
-                after_epoch=callback and reporter(callback, job.model, job.encoded, job.judge),
+                after_epoch=watchers,
             )
         except Interrupted:
             self._become(job.model, job.panel, None, None)

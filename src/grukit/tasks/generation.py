@@ -27,7 +27,7 @@ from grukit.tasks.base import Estimator, settings_of
 from grukit.tasks.generation_data import END, prepare, row_of
 from grukit.tasks.generation_scores import beside_ngrams, text_score, text_surprise
 from grukit.tasks.text_cards import generator_card
-from grukit.training.fit import EpochRecord, FitConfig, LossSum, fit
+from grukit.training.fit import AfterEpoch, EpochRecord, FitConfig, LossSum, fit
 from grukit.training.progress import Stages
 
 if TYPE_CHECKING:
@@ -80,6 +80,7 @@ class TextGenerator(Estimator):
     """
 
     task: ClassVar[str] = "generation"
+    usual_training: ClassVar[FitConfig] = TRAINING
 
     network_: LanguageModel
     tokenizer_: Tokenizer
@@ -124,6 +125,7 @@ class TextGenerator(Estimator):
         *,
         checkpoint: str | Path | None = None,
         resume: bool = False,
+        after_epoch: AfterEpoch | None = None,
     ) -> Self:
         """Learn a text and return self.
 
@@ -132,7 +134,7 @@ class TextGenerator(Estimator):
             frame, or the Path of a .csv, .tsv, .jsonl or .parquet file, is a document in each row.
         validation: what training stops by and never learns: a share at the end, or another text;
             None for none.
-        checkpoint, resume: see `grukit.training.fit.fit`.
+        checkpoint, resume, after_epoch: see `grukit.training.fit.fit`.
 
         Raises DataError for a text that is too short or no Unicode, ParameterError for arguments
         outside their rules, DivergenceError if the loss is no longer finite, and Interrupted after
@@ -165,6 +167,7 @@ class TextGenerator(Estimator):
                     "data": fingerprint(learned),
                     "validation": None if judged is None else fingerprint(judged),
                 },
+                after_epoch=after_epoch,
             )
         except Interrupted:
             self._become(network, tokenizer, counts, ())

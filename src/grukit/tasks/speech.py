@@ -50,7 +50,7 @@ from grukit.tasks.speech_words import (
     tensors_of,
     word_answer,
 )
-from grukit.training.fit import EpochRecord, FitConfig, fit
+from grukit.training.fit import AfterEpoch, EpochRecord, FitConfig, fit
 
 if TYPE_CHECKING:
     from grukit.plots.speech import SpectrogramDisplay
@@ -87,6 +87,7 @@ class SpeechRecognizer(Estimator):
     """
 
     task: ClassVar[str] = "speech"
+    usual_training: ClassVar[FitConfig] = TRAINING
 
     network_: SpeechNetwork
     alphabet_: Alphabet
@@ -146,6 +147,7 @@ class SpeechRecognizer(Estimator):
         language: Any = None,
         checkpoint: str | Path | None = None,
         resume: bool = False,
+        after_epoch: AfterEpoch | None = None,
     ) -> Self:
         """Learn from recordings with their transcripts, and return self.
 
@@ -157,7 +159,7 @@ class SpeechRecognizer(Estimator):
             a `grukit.decoding.ngram.NgramModel`, the path of an ARPA file (.arpa), texts to learn
             one from, as a list or the path of a file of lines, or "transcripts" for those of
             `data`.
-        checkpoint, resume: see `grukit.training.fit.fit`.
+        checkpoint, resume, after_epoch: see `grukit.training.fit.fit`.
 
         Raises DataError for recordings or transcripts that cannot be used, ParameterError for
         arguments outside their rules, DivergenceError if the loss is no longer finite, and
@@ -190,6 +192,7 @@ class SpeechRecognizer(Estimator):
                     "data": fingerprint(learned, sizes),
                     "validation": fingerprint(judged, sizes),
                 },
+                after_epoch=after_epoch,
             )
         except Interrupted:
             self._become(network, alphabet, reader, words, learnt, linear, ())

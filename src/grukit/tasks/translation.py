@@ -36,7 +36,7 @@ from grukit.results.scores import Score
 from grukit.results.translation import Translation, TranslationEvaluation
 from grukit.tasks.base import Estimator, settings_of
 from grukit.tasks.text_cards import translator_card
-from grukit.training.fit import EpochRecord, FitConfig, LossSum, fit
+from grukit.training.fit import AfterEpoch, EpochRecord, FitConfig, LossSum, fit
 
 if TYPE_CHECKING:
     from grukit.plots.attention import AttentionDisplay
@@ -100,6 +100,7 @@ class Translator(Estimator):
     """
 
     task: ClassVar[str] = "translation"
+    usual_training: ClassVar[FitConfig] = TRAINING
 
     network_: nn.ModuleList
     tokenizer_: Tokenizer
@@ -160,6 +161,7 @@ class Translator(Estimator):
         *,
         checkpoint: str | Path | None = None,
         resume: bool = False,
+        after_epoch: AfterEpoch | None = None,
     ) -> Self:
         """Learn from texts and their translations, and return self.
 
@@ -168,7 +170,7 @@ class Translator(Estimator):
             columns `source` and `target`.
         validation: what training stops by and never learns: a share, drawn by chance; other pairs,
             as (sources, targets), a frame or a Path; None for none.
-        checkpoint, resume: see `grukit.training.fit.fit`.
+        checkpoint, resume, after_epoch: see `grukit.training.fit.fit`.
 
         Pairs with an empty side, or with more than `max_tokens`, are left out and counted in
         ``skipped_``.
@@ -208,6 +210,7 @@ class Translator(Estimator):
                     "data": _fingerprint(learned),
                     "validation": _fingerprint(judged),
                 },
+                after_epoch=after_epoch,
             )
         except Interrupted:
             self._become(networks, tokenizer, counts, ())

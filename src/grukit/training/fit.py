@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,7 +28,7 @@ from grukit.training.schedule import (
 from grukit.training.signals import SignalWatch
 from grukit.training.trees import map_tensors
 
-__all__ = ["EpochRecord", "FitConfig", "FitResult", "LossSum", "TrainingData", "fit"]
+__all__ = ["AfterEpoch", "EpochRecord", "FitConfig", "FitResult", "LossSum", "TrainingData", "fit"]
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,9 @@ class EpochRecord:
     train_loss: float
     validation_loss: float | None
     learning_rate: float
+
+
+AfterEpoch = Callable[[EpochRecord], None]
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,7 @@ def fit(
     checkpoint: str | Path | None = None,
     resume: bool = False,
     settings: Mapping[str, Any] | None = None,
-    after_epoch: Callable[[EpochRecord], None] | None = None,
+    after_epoch: AfterEpoch | Sequence[AfterEpoch] | None = None,
 ) -> FitResult:
     """Train `model` in place; it ends on the device of `config`, in eval mode.
 
@@ -87,8 +91,11 @@ def fit(
     resume:      go on from the checkpoint, bit for bit. Without one yet the run starts from the
                  beginning, so that the same command can simply be run again.
     settings:    more that the result depends on, as JSON values; compared when resuming.
-    after_epoch: called with the record of each epoch; what it raises ends the training, and the
-                 model keeps its best weights.
+    after_epoch: called with the record of each epoch, or several that are; what one raises ends the
+                 training, and the model keeps its best weights. One that has ``begin`` is told
+                 before the first update whom it looks at, as ``begin(model, call, epochs)``: call()
+                 gives the loss of the first batch, in the mode that the model is in, and so many
+                 epochs are done, more than none when a run goes on.
 
     Ctrl-C and SIGTERM, in the main thread: the running update is finished, the checkpoint saved
     and Interrupted raised; the model keeps its best weights. A second signal ends it at once.
@@ -123,11 +130,13 @@ def fit(
             if isinstance(value, Tensor)
         },
     }
+    given = after_epoch if isinstance(after_epoch, Sequence) else [after_epoch]
+    watchers = [one for one in given if one is not None]
     if checkpoint is None:
-        return _Run(optimization, train, validation, config, seed, None, after_epoch).result()
+        return _Run(optimization, train, validation, config, seed, None, watchers).result()
     keeper = Checkpoint(checkpoint, identity)
     with keeper.held():
-        run = _Run(optimization, train, validation, config, seed, keeper, after_epoch)
+        run = _Run(optimization, train, validation, config, seed, keeper, watchers)
         if not resume:
             keeper.clear()
         elif (saved := keeper.load()) is not None:
@@ -173,7 +182,7 @@ class _Run:
         config: FitConfig,
         seed: int,
         keeper: Checkpoint | None,
-        after_epoch: Callable[[EpochRecord], None] | None,
+        watchers: Sequence[AfterEpoch],
     ) -> None:
         self.optimization = optimization
         self.model = optimization.model
@@ -182,7 +191,7 @@ class _Run:
         self.config = config
         self.seed = seed
         self.keeper = keeper
-        self.after_epoch = after_epoch
+        self.watchers = watchers
         self.signals = SignalWatch()
         self.position = _Position()
         self.items_per_step = config.batch_size * config.accumulate
@@ -206,6 +215,7 @@ class _Run:
 
     def _to_the_end(self) -> FitResult:
         position = self.position
+        self._tell_who_is_trained()
         while (stopped := self._stopped()) is None:
             self._epoch()
         history = tuple(EpochRecord(**record) for record in position.history)
@@ -218,8 +228,17 @@ class _Run:
             return "patience"
         return "epochs" if done == self.config.epochs else None
 
-    def _epoch(self) -> None:
-        position, epoch = self.position, len(self.position.history) + 1
+    def _tell_who_is_trained(self) -> None:
+        told = [begin for one in self.watchers if (begin := getattr(one, "begin", None))]
+        if not told:
+            return
+        seed_update(self.optimization.device, self.seed, 0)
+        batch = next(self.optimization.batches(self.train, self._order(1)))
+        call = partial(self.optimization.forward, self.model, batch, None)
+        for begin in told:
+            begin(self.model, call, len(self.position.history))
+
+    def _order(self, epoch: int) -> Tensor:
         order = item_order(
             len(self.train),
             self.seed,
@@ -227,8 +246,13 @@ class _Run:
             self.optimization.carry_state,
             self.config.items_per_epoch,
         )
-        if not self.optimization.carry_state:
-            order = arranged(self.train, order, self.items_per_step)
+        if self.optimization.carry_state:
+            return order
+        return arranged(self.train, order, self.items_per_step)
+
+    def _epoch(self) -> None:
+        position, epoch = self.position, len(self.position.history) + 1
+        order = self._order(epoch)
         done = position.step - (epoch - 1) * self.steps_per_epoch
         for items in order.split(self.items_per_step)[done:]:
             self.bar.at(position.step, epoch)
@@ -280,8 +304,8 @@ class _Run:
         self.log.write(
             position.step, epoch_train_loss=train_loss, epoch_validation_loss=validation_loss
         )
-        if self.after_epoch is not None:
-            self.after_epoch(record)
+        for watcher in self.watchers:
+            watcher(record)
 
     def _leave_if_told(self) -> None:
         if self.signals.received is None:

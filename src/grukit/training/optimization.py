@@ -123,7 +123,7 @@ class Optimization:
         total, count, unit = 0.0, 0.0, 0.0
         starts = (order[:: self._batch_size] == 0).tolist()
         for starts_again, batch in zip(starts, self.batches(data, order), strict=True):
-            part = self._forward(self.model, batch, None if starts_again else state)
+            part = self.forward(self.model, batch, None if starts_again else state)
             unit = unit or max(1.0, float(part.count))
             self.scaler.scale(part.total * (self.models or 1) / unit).backward()
             total, count = total + float(part.total.detach()), count + float(part.count)
@@ -158,7 +158,7 @@ class Optimization:
         if not self.carry_state:
             order = arranged(data, order, self._batch_size)
         for batch in self.batches(data, order):
-            part = self._forward(self.judged, batch, state)
+            part = self.forward(self.judged, batch, state)
             total, count = total + float(part.total), count + float(part.count)
             state = part.state
             between()
@@ -167,6 +167,18 @@ class Optimization:
         if not math.isfinite(total):
             raise _divergence("validation loss", total, where)
         return total / count
+
+    def forward(self, model: nn.Module, batch: Any, state: Any) -> LossSum:
+        """The loss of a batch, in the precision of the settings."""
+        with torch.autocast(
+            self.device.type, dtype=self._autocast, enabled=self._autocast is not None
+        ):
+            if not self.carry_state:
+                part = self.loss(model, batch)
+                return LossSum(part.total, part.count)
+            part = self.loss(model, batch, state)
+            state = map_tensors(lambda tensor: tensor.detach().contiguous(), part.state)
+            return LossSum(part.total, part.count, state)
 
     @torch.no_grad()
     def _average(self) -> None:
@@ -192,17 +204,6 @@ class Optimization:
         for grad in grads:
             grad.mul_(factors.view(-1, *[1] * (grad.dim() - 1)))
         return float(norms.max())
-
-    def _forward(self, model: nn.Module, batch: Any, state: Any) -> LossSum:
-        with torch.autocast(
-            self.device.type, dtype=self._autocast, enabled=self._autocast is not None
-        ):
-            if not self.carry_state:
-                part = self.loss(model, batch)
-                return LossSum(part.total, part.count)
-            part = self.loss(model, batch, state)
-            state = map_tensors(lambda tensor: tensor.detach().contiguous(), part.state)
-            return LossSum(part.total, part.count, state)
 
 
 def _divergence(what: str, value: float, where: str) -> DivergenceError:
