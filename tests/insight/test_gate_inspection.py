@@ -106,6 +106,15 @@ def test_doubled_units_are_found():
     assert pair.correlation == pytest.approx(1.0)
 
 
+def test_units_that_drift_together_are_not_doubled():
+    random, time = np.random.default_rng(0), np.linspace(-0.9, 0.9, 100)[:, None]
+    drifting = time + random.normal(0, 0.01, (100, 6))
+    drifting[:, 5] = -drifting[:, 2]
+    assert np.corrcoef(drifting.T)[0, 1] > 0.99
+    own = GateRecord("layer", "rnn", tuple(map(str, range(100))), {"hidden": drifting})
+    assert [(pair.one, pair.other) for pair in inspect_gates([own]).doubled] == [("2", "5")]
+
+
 def record(carry, **changed) -> GateRecord:
     carry = np.asarray(carry, np.float64)
     gates = {"update": carry, "hidden": np.cumsum(np.ones_like(carry), axis=0) / 1e3}
@@ -251,10 +260,11 @@ def test_of_a_few_steps_it_is_not_said_what_units_do():
     (stuck,) = inspect_gates([record(np.ones((19, 1)))]).units
     assert not stuck.stuck
     # Many short texts are long enough together, though none of them is.
-    short = [record(np.full((4, 1), 0.5)) for _ in range(6)]
-    report = inspect_gates(short, {"a": np.arange(4.0)})
-    assert not report.named("holds")
-    assert not report.follows
+    for steps in (1, 4):
+        short = [record(np.full((steps, 2), 0.5)) for _ in range(20)]
+        report = inspect_gates(short, {"a": np.arange(float(steps))})
+        assert not report.named("holds")
+        assert not report.follows
 
 
 def test_gates_that_are_no_numbers_are_refused():

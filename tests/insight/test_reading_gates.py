@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 from types import SimpleNamespace
 
@@ -20,7 +21,7 @@ from grukit import (
     Translator,
     nn,
 )
-from grukit.core.errors import NotFittedError, ParameterError
+from grukit.core.errors import DataError, NotFittedError, ParameterError
 from grukit.data.synthetic import seasonal_series
 from grukit.data.synthetic_speech import spoken_tones, write_spoken
 from grukit.insight.gates import inspect_gates, read_gates
@@ -98,6 +99,10 @@ def test_a_forecaster_with_gaps_is_read():
     assert (below.layer, above.layer) == ("encoder.gru_d.cell.gru", "encoder.above")
     assert len(below) == len(above) == 24
     assert below.step == "row"
+    missing = table.y.isna().to_numpy()[-24:]
+    assert missing.any()
+    np.testing.assert_array_equal(np.isnan(below.features["y"]), missing)
+    np.testing.assert_array_equal(np.isnan(below.picture[:, 0]), missing)
 
 
 def test_a_layer_of_keras_is_read():
@@ -175,6 +180,9 @@ def test_several_sequences_and_other_things_are_refused():
         read_gates(nn.GRU(3, 4), torch.randn(5, 2, 3))
     with pytest.raises(ParameterError, match="a model in which recurrent layers run"):
         read_gates(torch.nn.Linear(3, 4), torch.randn(5, 3))
+    for senseless in (None, "text", ["a", "b"]):
+        with pytest.raises(ParameterError, match="input must be a tensor or an array of numbers"):
+            read_gates(nn.GRU(3, 4), senseless)
     with pytest.raises(ParameterError, match="model must be an estimator"):
         read_gates("model", "text")
     with pytest.raises(NotFittedError):
@@ -192,11 +200,26 @@ def test_a_generator_is_read_character_by_character():
     assert np.flatnonzero(record.boundaries).tolist() == [2, 5]
 
 
+def test_a_file_of_text_is_read_as_for_training(tmp_path):
+    model = TextGenerator(hidden_size=8, training=ONCE).fit(TEXT)
+    (tmp_path / "text.txt.gz").write_bytes(gzip.compress(b"a (b c)"))
+    assert read_gates(model, tmp_path / "text.txt.gz")[0].steps == ("", *"a (b c)")
+    (tmp_path / "other.txt").write_bytes(b"a \xff")
+    with pytest.raises(DataError, match="must be UTF-8, got 0xff at byte 2"):
+        read_gates(model, tmp_path / "other.txt")
+    with pytest.raises(DataError, match="a text that is not empty"):
+        read_gates(model, "")
+
+
 def test_a_classifier_and_a_translator_are_read_in_both_directions():
     texts, labels = ["good film", "bad film", "so good", "so bad"] * 5, [1, 0, 1, 0] * 5
     judge = TextClassifier(embedding_size=4, hidden_size=4, training=ONCE).fit(texts, labels)
     ahead, back = read_gates(judge, "so good film")
     assert ahead.steps == ("so", "good", "film")
+    assert ahead.step == "word"
+    assert ahead.boundaries is None
+    with pytest.raises(DataError, match="at least one token long"):
+        read_gates(judge, "   ")
     assert back.layer == f"{ahead.layer}, backwards"
     translator = Translator(
         tokenizer="char", hidden_size=8, embedding_size=4, ensemble=2, training=ONCE
@@ -231,13 +254,16 @@ def test_a_forecaster_is_read_over_its_lookback(settings):
 def test_a_detector_is_read_row_by_row(method):
     values = np.sin(np.arange(300) / 5)
     model = AnomalyDetector(method=method, hidden_size=4, window=20, training=ONCE).fit(values)
-    records = read_gates(model, values[:100])
+    given = values[:100].copy()
+    given[7] = np.nan
+    records = read_gates(model, given)
     if method == "forecast":
         (record,) = records
         assert len(record) == 100
-        np.testing.assert_allclose(
-            np.corrcoef(record.features["value"], values[:100])[0, 1], 1.0, atol=1e-9
-        )
+        known = np.arange(100) != 7
+        assert np.isnan(record.features["value"]).tolist() == (~known).tolist()
+        correlation = np.corrcoef(record.features["value"][known], values[:100][known])[0, 1]
+        assert correlation == pytest.approx(1.0)
     else:
         assert [len(own) for own in records] == [20, 20]
         assert records[0].steps[-1] == "99"

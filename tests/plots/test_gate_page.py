@@ -12,7 +12,7 @@ import torch
 
 from grukit import nn
 from grukit.insight.gates import inspect_gates, read_gates
-from grukit.plots.gate_page import MOST_STEPS, MOST_UNITS, gate_page
+from grukit.plots.gate_page import MOST_STEPS, MOST_UNITS, gate_page, labels_of
 from grukit.results.gates import GateRecord
 from headless import opened
 
@@ -115,6 +115,41 @@ def test_other_cells_show_their_own_equations(tmp_path):
         assert numbers(rows[-1])[-1] == pytest.approx(record.hidden[7, 0], abs=1e-3)
 
 
+def test_an_rnn_has_its_own_nonlinearity(tmp_path):
+    for name in ("tanh", "relu"):
+        records = records_of("rnn", nonlinearity=name)
+        (row,) = opened(page_of(records), POINT.format(step=7), tmp_path)[1:]
+        assert f"= {name}(" in row
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_what_an_lstm_held_is_told_where_it_forgets_it(reverse, tmp_path):
+    """What is left of it at a forget gate of 0.003 would not tell."""
+    torch.manual_seed(0)
+    layer = nn.LSTM(3, 4, bidirectional=True)
+    with torch.no_grad():
+        layer.bias_ih_l0[4:8] = layer.bias_ih_l0_reverse[4:8] = -6.0
+    records = read_gates(layer, torch.randn(len(TEXT), 1, 3), inside=True)
+    record = replace(records[reverse], steps=tuple(TEXT), step="character")
+    rows = opened(page_of([record]), POINT.format(step=7), tmp_path)
+    assert record.gates["forget"][7, 0] < 0.005
+    wanted = record.gates["cell"][8 if reverse else 6, 0]
+    assert numbers(rows[-2])[1] == pytest.approx(wanted, abs=1e-3)
+
+
+def test_words_are_apart_and_what_is_no_sign_has_a_name(tmp_path):
+    record = records_of(text="abc")[0]
+    script = "return [document.getElementById('text').textContent, ...(() => {POINT})()];"
+    shown = script.replace("POINT", POINT.format(step=0))
+    words = replace(record, steps=("so", "good", "film"), step="word")
+    text, where, *_ = opened(page_of([words]), shown, tmp_path)
+    assert text == "so good film "
+    assert where == 'GRU, unit 0, word 1 of 3: "so"'
+    text, where, *_ = opened(page_of([replace(record, steps=("", "a", "b"))]), shown, tmp_path)
+    assert text == "∅ab"
+    assert where == "GRU, unit 0, character 1 of 3: the end of a text"
+
+
 def test_options_that_the_equations_leave_out_are_told(tmp_path):
     rows = opened(page_of(records_of(zoneout=0.5)), POINT.format(step=7), tmp_path)
     assert "zoneout" in rows[-1]
@@ -139,6 +174,53 @@ def test_keys_choices_and_the_map_lead_to_other_steps_and_units(tmp_path):
     assert "unit 1, character 3" in down
     assert "unit 3, character 11" in clicked
     assert now == TEXT[10]
+
+
+@pytest.mark.parametrize("bands", [1, 8])
+def test_times_are_short_and_below_and_the_place_is_marked(bands, tmp_path):
+    record = records_of(text="x" * 48)[0]
+    hours = np.datetime64("2024-01-01T00:00:00") + np.arange(48) * np.timedelta64(3600, "s")
+    picture = np.arange(48.0)[:, None] + np.arange(bands)
+    picture[10:20] = np.nan
+    record = replace(record, steps=tuple(map(str, hours)), step="row", picture=picture)
+    script = """
+    const by = id => document.getElementById(id), box = own => own.getBoundingClientRect();
+    const labels = [...by("labels").children], map = by("map"), wide = map.width / 48;
+    map.dispatchEvent(new MouseEvent("click", {bubbles: true,
+      clientX: box(map).left + 12.5 * wide, clientY: box(map).top + map.height * .6}));
+    const drawn = by("below").getContext("2d").getImageData(0, 0, map.width, 110).data;
+    const column = at => Math.floor(at / 4) % map.width / wide | 0;
+    const inked = new Set([...drawn.keys()].filter(at => drawn[at] > 0).map(column));
+    return {labels: labels.map(own => own.textContent),
+      apart: labels.every((own, at) => !at || box(own).left > box(labels[at - 1]).right),
+      within: labels.every(own => box(own).right <= box(map).right),
+      column: (box(by("column")).left - box(map).left) / wide,
+      row: (box(by("row")).top - box(map).top) / map.height * 4,
+      where: by("where").textContent,
+      inked: [...inked].sort((a, b) => a - b), most: by("most").textContent};
+    """
+    found = opened(page_of([record]), script, tmp_path)
+    assert found["labels"][:2] == ["2024-01-01 00:00", "2024-01-01 10:00"]
+    assert found["apart"]
+    assert found["within"]
+    assert (found["column"], found["row"]) == (12, 2)
+    assert found["where"] == "GRU, unit 2, row 13 of 48: 2024-01-01 12:00"
+    assert found["inked"] == [*range(10), *range(20, 48)]
+    assert float(found["most"]) == pytest.approx(np.abs(record.hidden).max(), rel=0.05)
+
+
+def test_labels_are_shortened_where_all_are_times():
+    (record,) = records_of(text="ab")
+    for labels, wanted in (
+        (("2024-01-01T00:00:00", "2024-01-02T00:00:00"), ["2024-01-01", "2024-01-02"]),
+        (("2024-01-01T00:00:00", "2024-01-01T06:30:00"), ["2024-01-01 00:00", "2024-01-01 06:30"]),
+        (
+            ("2024-01-01T00:00:01", "2024-01-01T00:00:02"),
+            ["2024-01-01 00:00:01", "2024-01-01 00:00:02"],
+        ),
+        (("1T:00", "2T:00"), ["1T:00", "2T:00"]),
+    ):
+        assert labels_of(replace(record, steps=labels, step="row")) == wanted
 
 
 @pytest.mark.parametrize(("bands", "size"), [(1, (1200, 900)), (20, (500, 800))])

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +11,7 @@ from grukit import nn
 from grukit.core.errors import ParameterError
 from grukit.insight.gates import inspect_gates, read_gates
 from grukit.plots.gates import GatesDisplay
+from grukit.plots.style import render
 from grukit.results.gates import GateRecord
 
 pytest.importorskip("matplotlib")
@@ -59,6 +63,36 @@ def test_a_series_or_a_spectrogram_is_below(bands):
     assert below.get_ylabel() == "input"
     drawn = below.images[0].get_array().T if bands > 6 else below.get_lines()[0].get_ydata()
     np.testing.assert_allclose(np.squeeze(drawn), np.squeeze(picture))
+
+
+def test_times_below_do_not_overlap():
+    hours = np.datetime64("2024-01-01T00:00:00") + np.arange(72) * np.timedelta64(3600, "s")
+    own = replace(record(72, step="row"), steps=tuple(map(str, hours)))
+    figure = display(own).plot()
+    render(figure, "png")
+    labels = figure.axes[1].get_xticklabels()
+    assert labels[0].get_text() == "2024-01-01 00:00"
+    assert len(labels) >= 3
+    boxes = [label.get_window_extent() for label in labels]
+    assert all(a.x1 < b.x0 for a, b in pairwise(boxes))
+    own = replace(own, steps=tuple(f"{at / 50:.2f} s" for at in range(72)))
+    assert display(own).plot().axes[1].get_xticklabels()[0].get_text() == "0.00 s"
+
+
+@pytest.mark.parametrize("bands", [1, 12])
+def test_a_gap_of_a_series_stays_one(bands):
+    picture = np.arange(30.0)[:, None] + np.zeros(bands)
+    picture[5:9] = np.nan
+    below = display(record(picture=picture, step="row")).plot().axes[2]
+    if bands == 1:
+        np.testing.assert_array_equal(below.get_lines()[0].get_ydata(), picture[:, 0])
+    else:
+        np.testing.assert_allclose(below.images[0].get_clim(), (0, 29), atol=0.5)
+
+
+def test_signs_that_the_font_lacks_are_no_warning():
+    own = replace(record(3, step="character"), steps=tuple("東京a"))
+    assert render(display(own).plot(), "png").startswith(b"\x89PNG")
 
 
 def test_one_of_several_layers_is_drawn_and_all_are_in_the_page(tmp_path):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,7 +12,6 @@ from grukit.cli.inspect_speech import inspect_speech
 from grukit.cli.inspect_text import inspect_judge, inspect_writer
 from grukit.cli.options import Config, Json, only, option, read_data
 from grukit.cli.output import check_output, say, show, show_json, table, write_frame
-from grukit.cli.training import forecaster_of
 
 if TYPE_CHECKING:
     from grukit.results.explanation import Explanation
@@ -138,8 +137,9 @@ def inspect(
         return
     if page:
         raise typer.BadParameter("--page goes with --gates")
-    if estimator.task in _TAKEN:
-        only(context, estimator.task, *_TAKEN[estimator.task])
+    if estimator.task not in _TAKEN:
+        raise typer.BadParameter(f"of a model of task {estimator.task!r} add --gates")
+    only(context, estimator.task, *_TAKEN[estimator.task])
     if estimator.task == "classification":
         if text is None:
             raise typer.BadParameter("a judge of texts takes --text")
@@ -156,7 +156,7 @@ def inspect(
             raise typer.BadParameter("a recognizer of speech takes DATA")
         inspect_speech(estimator, Path(data), output, plot, json)
         return
-    forecaster = forecaster_of(model)
+    forecaster: Any = estimator
     known = None if data is None else read_data(data)
     if leaks:
         if known is None or future or step or output or plot:

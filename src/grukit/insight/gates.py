@@ -87,7 +87,8 @@ def inspect_gates(
     - Whether it is *saturated*: its state within 0.05 of 1 or -1 at 95 % of the steps. *Dead*: its
       state stays within 0.01 after the first tenth, and is not saturated. *Stuck* gates: within
       0.02 of the same end at 98 % of the steps.
-    - Pairs of units are *doubled* if their states correlate by more than 0.99, or less than -0.99.
+    - Pairs of units are *doubled* if their states correlate by more than 0.99, or less than -0.99,
+      and so do their changes from step to step.
     - The features that its state *follows*: a correlation of at least 0.5 in size, which at most
       one in twenty shifts of the feature round the sequence reaches; and so with their changes
       over 5 steps, without which all that grows would follow all else that does. The first
@@ -155,6 +156,7 @@ def _of_place(call: LayerCall, index: int, reverse: bool, inside: bool) -> list[
                 before=of_member.get("before"),
                 sums=_sums(of_member, layer.recurrence.cell.kept),
                 after=getattr(layer, "reset_after", True),
+                nonlinearity=getattr(layer, "nonlinearity", "tanh"),
             )
         )
     return own

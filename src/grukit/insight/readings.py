@@ -11,7 +11,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from grukit.core.errors import DataError, must_be
+from grukit.core.errors import DataError, ParameterError, must_be
+from grukit.data.texts import pieces as pieces_of_file
+from grukit.data.tokenizers import WordTokenizer
 from grukit.insight.features import text_features, word_ends
 from grukit.results.conversion import iso
 
@@ -42,7 +44,11 @@ class Reading:
 def of_module(network: nn.Module, input: Any) -> Reading:
     """Of any network: it is called with the input, a tensor or what torch.as_tensor takes."""
     if not isinstance(input, (torch.Tensor, tuple)):  # a PackedSequence is a tuple
-        input = torch.as_tensor(np.asarray(input))
+        values = np.asarray(input)
+        if values.dtype.kind not in "fiub":
+            wanted = "a tensor or an array of numbers, or a tuple of arguments"
+            raise ParameterError(must_be("input", wanted, input))
+        input = torch.as_tensor(values)
     own = next((p for p in network.parameters() if p.is_floating_point()), None)
     if own is not None and isinstance(input, torch.Tensor) and input.is_floating_point():
         input = input.to(own.dtype)
@@ -67,7 +73,9 @@ def of_classifier(model: Any, input: Any) -> Reading:
     pieces = model._cut(np.array(model.tokenizer_.pieces(text), object)).tolist()
     lengths = torch.tensor([len(tokens)])
     return Reading(
-        model.network_, lambda: model.network_(tokens[None], lengths), _of_pieces(pieces)
+        model.network_,
+        lambda: model.network_(tokens[None], lengths),
+        _of_words(pieces) if model.tokenizer_.kind == WordTokenizer.kind else _of_pieces(pieces),
     )
 
 
@@ -117,7 +125,10 @@ def of_forecaster(model: Any, input: Any) -> Reading:
             features[title] = past[:, first + own]
         first += width
     features = {name: values for name, values in features.items() if np.ptp(values) > 0}
-    steps = Steps(iso(times).tolist(), "row", features, None, past[:, :1])
+    known_past = np.where(past[:, 1:2] > 0, past[:, :1], np.nan)
+    if model.target in features:
+        features[model.target] = known_past[:, 0]
+    steps = Steps(iso(times).tolist(), "row", features, None, known_past)
     about = {lookback: steps}
     network = known.network
     if isinstance(network, RecursiveForecaster):
@@ -150,13 +161,13 @@ def of_detector(model: Any, input: Any) -> Reading:
     rows = read_rows(input, model.time, model.channels_)
     count = len(rows.values)
     labels = list(map(str, range(count))) if rows.times is None else iso(rows.times).tolist()
-    scaled = np.nan_to_num(model._stream.model.scaled(rows.values))
+    scaled = model._stream.model.scaled(rows.values)
     features = dict(zip(rows.channels, scaled.T, strict=True))
     about = {count: Steps(labels, "row", features, None, scaled)}
     if model.network_.forecaster is not None:
         return Reading(model.network_.forecaster, lambda: model.decision_function(input), about)
     window = model._stream.model.window
-    recent = torch.from_numpy(np.arcsinh(scaled[-window:]).astype(np.float32))
+    recent = torch.from_numpy(np.arcsinh(np.nan_to_num(scaled[-window:])).astype(np.float32))
     last = Steps(labels[-window:], "row", {k: v[-window:] for k, v in features.items()})
     network = model.network_.autoencoder
     return Reading(network, lambda: network(recent[None]), {len(recent): last})
@@ -189,11 +200,22 @@ READINGS: dict[str, Callable[[Any, Any], Reading]] = {
 
 
 def _of_pieces(pieces: Sequence[str]) -> dict[int, Steps]:
-    if not any(pieces):
-        raise DataError(must_be("the text", "at least one token long", "none"))
+    _check_any(pieces)
     single = all(len(piece) <= 1 for piece in pieces)
     step = "character" if single else "token"
     return {len(pieces): Steps(pieces, step, text_features(pieces), word_ends(pieces))}
+
+
+def _of_words(words: Sequence[str]) -> dict[int, Steps]:
+    """Of words without what is between them; each step is the end of one."""
+    _check_any(words)
+    features = text_features([f" {word}" for word in words])
+    return {len(words): Steps(words, "word", features)}
+
+
+def _check_any(pieces: Sequence[str]) -> None:
+    if not any(pieces):
+        raise DataError(must_be("the text", "at least one token long", "none"))
 
 
 def _without_last(steps: Steps) -> Steps:
@@ -204,7 +226,7 @@ def _without_last(steps: Steps) -> Steps:
 
 def _text_of(input: Any) -> str:
     if isinstance(input, Path):
-        return input.read_text(encoding="utf-8")
+        input = "".join(piece for piece, _ in pieces_of_file(input))
     if not isinstance(input, str) or not input:
         raise DataError(must_be("the input", "a text that is not empty, or a Path", input))
     return input

@@ -231,18 +231,23 @@ def _follows(records: Sequence[GateRecord], lively: np.ndarray) -> list[Follows]
 
 def _doubled(records: Sequence[GateRecord], lively: np.ndarray) -> list[Doubled]:
     first = records[0]
-    states = _joined([_settled(own.hidden) for own in records])
-    correlations = np.triu(states.T @ states / len(states), k=1)
-    alike = np.argwhere((np.abs(correlations) > _DOUBLED) & np.outer(lively, lively))
+    states = [_settled(own.hidden) for own in records]
+    changes = _joined([np.diff(own, axis=0) for own in states])
+    levels = _joined(states)
+    of_levels = levels.T @ levels / len(levels)
+    of_changes = changes.T @ changes / max(1, len(changes))
+    alike = np.minimum(np.abs(of_levels), of_changes * np.sign(of_levels)) > _DOUBLED
     return [
-        Doubled(first.layer, first.units[a], first.units[b], float(correlations[a, b]))
-        for a, b in alike
+        Doubled(first.layer, first.units[a], first.units[b], float(of_levels[a, b]))
+        for a, b in np.argwhere(np.triu(alike & np.outer(lively, lively), k=1))
     ]
 
 
 def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:
     """All steps, with mean 0 and deviation 1 over them; 0 of what never moves."""
     values = np.concatenate(parts)
+    if not len(values):
+        return values
     centred = values - values.mean(axis=0)
     deviation = centred.std(axis=0)
     return np.where(deviation > 1e-9, centred / np.maximum(deviation, 1e-9), 0.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 from collections.abc import Sequence
 from importlib import resources
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from grukit.plots.style import left_out
+from grukit.results.conversion import none_unless_finite
 from grukit.results.gate_report import GateReport
 from grukit.results.gates import GateRecord
 
@@ -18,7 +20,9 @@ from grukit.results.gates import GateRecord
 MOST_UNITS, MOST_STEPS, _MOST_BANDS = 64, 600, 80
 # Numbers are whole ones of so much.
 _SCALE = 10_000
-_WRITTEN = ("character", "token")
+WRITTEN = ("character", "token", "word")
+"""What a step is where the steps together are a text."""
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
 
 
 def gate_page(records: Sequence[GateRecord], report: GateReport, title: str) -> str:
@@ -48,6 +52,16 @@ def notable(record: GateRecord, report: GateReport, most: int) -> np.ndarray:
     return np.sort(np.argsort(-np.array(worth), kind="stable")[:most])
 
 
+def labels_of(record: GateRecord) -> list[str]:
+    """The steps in as few signs as tell them apart: of times without what is 0 in all."""
+    labels = list(record.steps)
+    if record.step in WRITTEN or not all(map(_TIME.match, labels)):
+        return labels
+    ends = (end for end in ("T00:00:00", ":00") if all(label.endswith(end) for label in labels))
+    end = next(ends, "")
+    return [label.removesuffix(end).replace("T", " ") for label in labels]
+
+
 def _layer(record: GateRecord, report: GateReport) -> dict[str, Any]:
     chosen, steps = notable(record, report, MOST_UNITS), slice(0, MOST_STEPS)
 
@@ -57,7 +71,8 @@ def _layer(record: GateRecord, report: GateReport) -> dict[str, Any]:
 
     picture = None
     if record.picture is not None:
-        picture = np.round(np.nan_to_num(record.picture[steps, :_MOST_BANDS]), 4).tolist()
+        drawn = np.round(record.picture[steps, :_MOST_BANDS], 4).tolist()
+        picture = [[none_unless_finite(value) for value in row] for row in drawn]
     shown = (
         left_out(len(chosen), len(record.units), "units"),
         left_out(min(len(record), MOST_STEPS), len(record), f"{record.step}s"),
@@ -67,9 +82,11 @@ def _layer(record: GateRecord, report: GateReport) -> dict[str, Any]:
         "name": record.layer,
         "cell": record.cell,
         "after": record.after,
+        "nonlinearity": record.nonlinearity,
+        "reverse": record.reverse,
         "step": record.step,
-        "written": record.step in _WRITTEN,
-        "steps": list(record.steps[steps]),
+        "written": record.step in WRITTEN,
+        "steps": labels_of(record)[steps],
         "units": [record.units[at] for at in chosen],
         "does": [_does(record, record.units[at], report) for at in chosen],
         "gates": {name: whole(own) for name, own in record.gates.items() if own.shape == wide},

@@ -10,7 +10,7 @@ import numpy as np
 
 from grukit.core.errors import ParameterError, must_be
 from grukit.core.extras import require
-from grukit.plots.gate_page import gate_page, notable
+from grukit.plots.gate_page import WRITTEN, gate_page, labels_of, notable
 from grukit.plots.style import BLUE, GREY, INK, VERMILLION, left_out, render, save
 from grukit.results.gate_report import GateReport
 from grukit.results.gates import GateRecord
@@ -65,7 +65,7 @@ class GatesDisplay:
         heights = [max(0.5, _ROW * len(drawn))] * len(gates)
         if record.picture is not None:
             heights.append(0.9)
-        width = 2.0 + max(4.0, _COLUMN * steps)
+        width = 2.0 + _width(steps)
         figures = require("matplotlib.figure")
         figure = figures.Figure(
             (width, 1.2 + 0.25 * len(gates) + sum(heights)), layout="constrained"
@@ -101,7 +101,7 @@ class GatesDisplay:
     ) -> None:
         colors = require("matplotlib.colors").LinearSegmentedColormap
         with_sign = name in _GATES_WITH_SIGN
-        most = max(1.0, float(np.nanmax(np.abs(values), initial=0.0))) if with_sign else 1.0
+        most = float(np.abs(values).max()) or 1.0 if with_sign else 1.0
         shades = [VERMILLION, "#ffffff", BLUE] if with_sign else ["#ffffff", BLUE]
         image = ax.imshow(
             values,
@@ -117,15 +117,14 @@ class GatesDisplay:
         ax.set_yticks(list(places), [self._record.units[units[at]] for at in places])
         ax.set_ylabel("unit", color=GREY, fontsize=9)
         self._dress(ax)
-        bar = figure.colorbar(
-            image, shrink=0.8, pad=0.01, ticks=(-most, 0, most) if with_sign else (0, 1)
-        )
+        bar = figure.colorbar(image, shrink=0.8, pad=0.01, format="%.2g")
+        bar.set_ticks([-most, 0, most] if with_sign else [0, 1])
         bar.ax.tick_params(color=GREY, labelcolor=INK, labelsize=8)
         bar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]
 
     def _draw_picture(self, ax: Axes, picture: np.ndarray) -> None:
         if picture.shape[1] > _SPECTRUM:
-            low, high = np.percentile(picture, (1, 99))
+            low, high = np.nanpercentile(picture, (1, 99))
             ax.imshow(
                 picture.T,
                 aspect="auto",
@@ -136,19 +135,23 @@ class GatesDisplay:
             )
             ax.set_yticks([])
         else:
-            ax.plot(np.arange(len(picture)), picture, color=INK, linewidth=1.0)
+            ax.plot(
+                np.arange(len(picture)), picture, color=INK, linewidth=1.0, marker=".", markersize=2
+            )
             ax.margins(x=0)
         ax.set_ylabel("input", color=GREY, fontsize=9)
         self._dress(ax)
 
     def _label(self, ax: Axes, steps: int) -> None:
         """The steps: every sign of a text; of times a few."""
-        record = self._record
-        written = record.step in ("character", "token") and steps <= _MOST_STEPS
-        every = 1 if written else -(-steps // 8)
+        record, labels = self._record, labels_of(self._record)[:steps]
+        written = record.step in WRITTEN
+        # About 0.08 inches for a sign.
+        widest = max(map(len, labels)) + 2
+        every = 1 if written else max(1, -(-round(0.08 * widest * steps) // round(_width(steps))))
         places = range(0, steps, every)
-        labels = [_visible(record.steps[at]) for at in places]
-        turned = record.step == "token"
+        labels = [_visible(labels[at]) if written else labels[at] for at in places]
+        turned = written and record.step != "character"
         ax.set_xticks(
             list(places),
             labels,
@@ -162,6 +165,11 @@ class GatesDisplay:
     def _dress(ax: Axes) -> None:
         ax.tick_params(length=0, labelcolor=INK, labelsize=8)
         ax.spines[:].set_color(GREY)
+
+
+def _width(steps: int) -> float:
+    """Of the maps, in inches."""
+    return max(4.0, _COLUMN * steps)
 
 
 def _visible(label: str) -> str:

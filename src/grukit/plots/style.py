@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -85,9 +86,11 @@ def left_out(shown: int, count: int, what: str) -> str:
 
 
 def render(figure: Figure, kind: str) -> bytes:
-    """The figure as "png", "svg" or "pdf"."""
+    """The figure as "png", "svg" or "pdf"; a sign that its font lacks is a box."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format=kind, dpi=DPI, facecolor="white")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
+        figure.savefig(buffer, format=kind, dpi=DPI, facecolor="white")
     return buffer.getvalue()
 
 

@@ -36,14 +36,16 @@ class GateRecord:
         steps: T labels: characters, tokens, times.
         gates: by name, float64 [T, H] each: of a GRU reset, update, memory and hidden.
         units: H names.
-        step: what one step is: "character", "token", "row", "moment", ...
+        step: what one step is: "character", "token", "word", "row", "moment", ...
         reverse: whether the layer read from the last step to the first.
         before: [T, H], the hidden state that each step began with, where it is known.
         sums: by gate, what is inside it, where that is known.
         after: whether the reset gate of a GRU acts after the recurrent product.
+        nonlinearity: of an RNN, "tanh" or "relu".
         features: by name, [T] each: what the input is at each step, such as the depth of brackets.
         boundaries: bool [T], the steps at which something ends, such as a word; or None.
-        picture: [T, F], what to draw below the gates, such as a spectrogram; or None.
+        picture: [T, F], what to draw below the gates, such as a spectrogram; or None. NaN is not
+            drawn.
     """
 
     layer: str
@@ -56,6 +58,7 @@ class GateRecord:
     before: np.ndarray | None = None
     sums: Mapping[str, Sums] = field(default_factory=dict)
     after: bool = True
+    nonlinearity: str = "tanh"
     features: Mapping[str, np.ndarray] = field(default_factory=dict)
     boundaries: np.ndarray | None = None
     picture: np.ndarray | None = None
