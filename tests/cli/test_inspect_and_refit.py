@@ -94,7 +94,10 @@ def test_detectors_are_no_forecasters(grukit, later, tmp_path):
         *("--window", 16, "--horizon", 1, "--horizon", 4),
     )
     assert trained.code == 0, trained.err
-    for command in (("inspect", detector), ("refit", detector, later, "-o", tmp_path / "new")):
+    for command, said in (
+        (("inspect", detector), "add --gates"),
+        (("refit", detector, later, "-o", tmp_path / "new"), "must be a forecaster"),
+    ):
         outcome = grukit(*command)
         assert outcome.code == 2
-        assert "must be a forecaster" in outcome.err
+        assert said in outcome.err
