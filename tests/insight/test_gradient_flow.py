@@ -49,8 +49,14 @@ def by_autograd(layer, x, hx=None) -> np.ndarray:
     return logs
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("options", [{}, {"layer_norm": True}, {"zoneout": 0.2}])
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        *((kind, own) for kind in KINDS for own in ({}, {"layer_norm": True}, {"zoneout": 0.2})),
+        ("GRU", {"reset_after": False}),
+        ("RNN", {"nonlinearity": "relu"}),
+    ],
+)
 def test_the_norms_are_those_of_autograd(kind, options):
     layer = KINDS[kind](3, 5, **options).double().eval()
     x = torch.randn(7, 2, 3, dtype=torch.float64)
@@ -157,8 +163,31 @@ def test_what_cannot_be_looked_at_is_refused():
         gradient_flow(torch.nn.Linear(3, 4), torch.randn(5, 3))
     with pytest.raises(ParameterError, match="models must be None"):
         gradient_flow(nn.GRU(3, 4, models=2), torch.randn(5, 1, 3))
+    with pytest.raises(ParameterError, match="inputs must be a tensor"):
+        gradient_flow(nn.GRU(3, 4), [[1.0, 2.0, 3.0]])
+    for step in (4, 8):
+        x = torch.randn(9, 2, 3)
+        x[step, 1] = math.nan
+        with pytest.raises(ParameterError, match=f"numbers, got 'others from step {step + 1} on'"):
+            gradient_flow(nn.GRU(3, 4), x)
     with pytest.raises(ParameterError, match="one step and one sequence"):
         gradient_flow(nn.GRU(3, 4), torch.randn(0, 1, 3))
+
+
+@pytest.mark.parametrize(
+    ("gain", "steps", "said"),
+    [
+        (0.5, 5, "0.031 of it after 5 steps; going on by 0.5 a step, 1/1,000 is left after 10."),
+        (1.5, 5, "7.6 of it after 5 steps; going on by 1.5 a step, 1,000 times as much is left"),
+        (0.999, 50, "0.95 of it after 50 steps."),
+        (1.0, 5, "1 of it after 5 steps."),
+    ],
+)
+def test_of_a_few_steps_it_is_told_where_they_lead(gain, steps, said):
+    lags = np.arange(steps + 1)
+    flow = GradientFlow("gru", lags, math.log(gain) * lags[None], {}, np.ones(2))
+    assert flow.verdict == "steady"
+    assert said in flow.words()
 
 
 class Adder(torch.nn.Module):

@@ -60,9 +60,11 @@ def gradient_flow(
     sequences: how many of a batch are looked at, the first.
 
     Memory does not grow with the number of steps by more than their states. Raises ParameterError
-    for other layers, no step and no sequence.
+    for other layers, no step and no sequence, and what is no finite number.
     """
     check({"sequences": sequences}, {"sequences": integer(at_least=1)})
+    if not isinstance(inputs, Tensor):
+        raise ParameterError(must_be("inputs", "a tensor", type(inputs).__name__))
     own = copy.deepcopy(as_layer(layer)).double().eval()
     if own.models is not None:
         raise ParameterError(must_be("models", "None for a gradient flow", own.models))
@@ -75,6 +77,10 @@ def gradient_flow(
             raise ParameterError(must_be("inputs", wanted, list(inputs.shape)))
         x = x.flip(0) if reverse else x
         before = _before(x, first, step)
+        known = torch.cat([x, before], dim=-1).isfinite().flatten(1).all(dim=1)
+        if not known.all():
+            got = f"others from step {known.int().argmin() + 1} on"
+            raise ParameterError(must_be("inputs and states", "finite numbers", got))
     widths = [state.shape[-1] for state in first]
     return _products(own.recurrence.cell.name, x, before, step, widths)
 

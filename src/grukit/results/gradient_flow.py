@@ -16,6 +16,7 @@ _LOST, _LOST_AT_A_STEP = math.log(1e3), 1e-3
 _FLOOR = -1e4
 """In the place of the log of a norm that is exactly zero."""
 _CLEARLY = 0.9
+_SOON = 10
 _SHOWN = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 _ADVICE = {
     ("vanishing", "rnn"): (
@@ -122,7 +123,7 @@ class GradientFlow:
         name, last = self.cell.upper(), int(self.lags[-1])
         size = f"{_power(float(self.log_norm[-1]))} of it after {last:,} steps"
         if self.verdict == "steady":
-            return f"{name}: the gradient is steady: {size}."
+            return f"{name}: the gradient is steady: {size}{self._ahead()}."
         how = "falls" if self.slope < 0 else "grows"
         shape = "exponentially, " if self.r_squared >= _CLEARLY else ""
         found = (
@@ -132,6 +133,14 @@ class GradientFlow:
         if self.verdict == "vanishing":
             found += f"; 1/1,000 is left after {self.reach:,}"
         return f"{found}."
+
+    def _ahead(self) -> str:
+        """Of a norm that goes straight to where more steps would lose it, when that is."""
+        steps = _LOST / abs(self.slope) if self.slope else math.inf
+        if self.r_squared < _CLEARLY or steps > _SOON * self.lags[-1]:
+            return ""
+        left = "1/1,000 is" if self.slope < 0 else "1,000 times as much is"
+        return f"; going on by {self.rate:.3g} a step, {left} left after {steps:,.0f}"
 
     def table(self) -> str:
         """The norm at some lags."""
