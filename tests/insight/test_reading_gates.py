@@ -237,6 +237,11 @@ def test_a_forecaster_is_read_over_its_lookback(settings):
     table = pd.DataFrame(seasonal_series(count=2, length=160))
     model = Forecaster(horizon=6, lookback=24, hidden_size=4, training=ONCE, **settings).fit(table)
     (record,) = read_gates(model)
+    first = table.unique_id.iloc[0]
+    assert record.layer.endswith(f", of {first}")
+    (alone,) = read_gates(model, table[table.unique_id == first])
+    assert alone.layer == record.layer.removesuffix(f", of {first}")
+    np.testing.assert_array_equal(alone.hidden, record.hidden)
     if "network" in settings:
         assert len(record) == 4
         assert record.step == "segment"
@@ -245,7 +250,7 @@ def test_a_forecaster_is_read_over_its_lookback(settings):
     assert record.steps[0].startswith(str(pd.Timestamp(table.ds.max()) - pd.Timedelta("23h"))[:10])
     assert len(record) == (23 if settings else 24)
     assert "y" in record.features
-    y = table[table.unique_id == table.unique_id.iloc[0]].y.to_numpy()[-24:][: len(record)]
+    y = table[table.unique_id == first].y.to_numpy()[-24:][: len(record)]
     known = ~np.isnan(y)
     assert np.corrcoef(record.features["y"][known], y[known])[0, 1] > 0.999
 

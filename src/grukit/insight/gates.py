@@ -227,6 +227,7 @@ def _about(record: GateRecord, about: Mapping[int, Steps]) -> GateRecord:
         return record
     return replace(
         record,
+        layer=f"{record.layer}, of {steps.of}" if steps.of else record.layer,
         steps=tuple(steps.labels),
         step=steps.step,
         features=steps.features,

@@ -20,13 +20,17 @@ from grukit.results.conversion import iso
 
 @dataclass(frozen=True, eq=False)
 class Steps:
-    """What T steps of a layer are about; see `GateRecord`."""
+    """What T steps of a layer are about; see `GateRecord`.
+
+    of: what was read, where the input has more.
+    """
 
     labels: Sequence[str]
     step: str = "step"
     features: Mapping[str, np.ndarray] = field(default_factory=dict)
     boundaries: np.ndarray | None = None
     picture: np.ndarray | None = None
+    of: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +103,7 @@ def of_translator(model: Any, input: Any) -> Reading:
 def of_forecaster(model: Any, input: Any) -> Reading:
     """Of a Forecaster, and a table as for `predict` (None: the end of the training data).
 
-    Of several series the first is read.
+    Of several series the first is read, and named beside the layer.
     """
     from grukit.data.windows import Windows
     from grukit.nn.recursive import RecursiveForecaster
@@ -128,7 +132,8 @@ def of_forecaster(model: Any, input: Any) -> Reading:
     known_past = np.where(past[:, 1:2] > 0, past[:, :1], np.nan)
     if model.target in features:
         features[model.target] = known_past[:, 0]
-    steps = Steps(iso(times).tolist(), "row", features, None, known_past)
+    of = str(encoded.ids[0]) if len(encoded.ids) > 1 else ""
+    steps = Steps(iso(times).tolist(), "row", features, None, known_past, of)
     about = {lookback: steps}
     network = known.network
     if isinstance(network, RecursiveForecaster):
@@ -150,7 +155,7 @@ def of_forecaster(model: Any, input: Any) -> Reading:
         if segment is not None:
             starts = range(-(-lookback % segment), lookback, segment)
             labels = [steps.labels[max(0, start)] for start in starts]
-            about[len(labels)] = Steps(labels, "segment")
+            about[len(labels)] = Steps(labels, "segment", of=of)
     return Reading(network, run, about)
 
 
@@ -221,7 +226,7 @@ def _check_any(pieces: Sequence[str]) -> None:
 def _without_last(steps: Steps) -> Steps:
     features = {name: values[:-1] for name, values in steps.features.items()}
     picture = None if steps.picture is None else steps.picture[:-1]
-    return Steps(steps.labels[:-1], steps.step, features, None, picture)
+    return Steps(steps.labels[:-1], steps.step, features, None, picture, steps.of)
 
 
 def _text_of(input: Any) -> str:
