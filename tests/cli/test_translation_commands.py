@@ -122,4 +122,4 @@ def test_lines_are_scored_beside_their_translations(grukit, translator, pairs):
     assert grukit("evaluate", translator, pairs[0], "--translations", pairs[1]).code == 0
     outcome = grukit("evaluate", translator, pairs[0])
     assert outcome.code == 2
-    assert "is no table: name its --translations" in outcome.err
+    assert "is no table: name its translations too" in outcome.err

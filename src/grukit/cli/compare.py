@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from grukit.cli.options import Config, Json, option
+from grukit.cli.compare_own import OPTIONS, compare_own
+from grukit.cli.options import Config, Json, given, option
 from grukit.cli.output import check_output, say, show, show_json
 
 if TYPE_CHECKING:
@@ -20,14 +21,53 @@ _FIRST = ["adding", "temporal_order", "anbn"]
 
 
 def compare(
+    context: typer.Context,
     problems: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[PROBLEM]...",
+            metavar="[PROBLEM|TRAIN]...",
             help="adding, copy_memory, temporal_order, parity, anbn, image_rows, mnist1d, "
-            "jsb_chorales or piano_midi. By default adding, temporal_order and anbn.",
+            "jsb_chorales or piano_midi. By default adding, temporal_order and anbn. With --like "
+            "the data to learn from, as grukit train takes them.",
         ),
     ] = None,
+    like: Annotated[
+        Path | None,
+        option(
+            metavar="MODEL",
+            help="Compare on data of your own: a model folder, whose settings all have, but for "
+            "the cell, its units and the learning rate.",
+        ),
+    ] = None,
+    test: Annotated[
+        list[str] | None,
+        option(
+            metavar="DATA",
+            help="With --like: what is scored and not learned, as grukit evaluate takes it. "
+            "Repeatable: several texts, or lines and then their translations.",
+        ),
+    ] = None,
+    metric: Annotated[
+        str | None,
+        option(
+            metavar="NAME",
+            help="With --like: what is compared, by its name in grukit evaluate --json. By default "
+            "the first of that table.",
+        ),
+    ] = None,
+    labels: Annotated[
+        str | None,
+        option(
+            metavar="COLUMN",
+            help="With --like a detector: the column of --test that is true, or 1, in anomalies.",
+        ),
+    ] = None,
+    goes_on: Annotated[
+        bool,
+        option(
+            "--goes-on", help="With --like a detector: --test follows the rows of the training."
+        ),
+    ] = False,
     output: Annotated[
         Path,
         option(
@@ -39,7 +79,11 @@ def compare(
     ] = Path("comparison"),
     cells: Annotated[
         str | None,
-        option(metavar="CELL,...", help="rnn, lstm, gru, gru_before, mingru; by default all."),
+        option(
+            metavar="CELL,...",
+            help="rnn, lstm, gru, gru_before, mingru; by default all. With --like not gru_before, "
+            "and gru_d for a forecaster.",
+        ),
     ] = None,
     by: Annotated[
         Literal["parameters", "width"],
@@ -48,6 +92,14 @@ def compare(
     size: Annotated[
         int | None,
         option(min=1, metavar="COUNT", help="So many parameters, or units; else a table's."),
+    ] = None,
+    rates: Annotated[
+        str | None,
+        option(
+            metavar="RATE,...",
+            help="Learning rates that each cell tries, as in 0.001,0.003. By default a table's; "
+            "with --like the model's own, a third and three times of it.",
+        ),
     ] = None,
     seeds: Annotated[
         int, option(min=1, metavar="COUNT", help="Trainings of each; an interval takes three.")
@@ -79,7 +131,9 @@ def compare(
     json: Json = False,
     config: Config = None,
 ) -> None:
-    """Train RNN, LSTM, GRU and minGRU on problems under equal conditions, and say who did better.
+    """Train RNN, LSTM, GRU and minGRU under equal conditions, and say who did better.
+
+    On problems, or on data of your own: grukit compare --like MODEL TRAIN... --test DATA.
 
     Each cell tries the same learning rates, by the first seed; the one with the lowest validation
     loss serves all seeds. The test decides nothing.
@@ -89,24 +143,31 @@ def compare(
     check_output(plot, SUFFIXES)
     check_output(report, (".html",))
     check_output(output)
-    from grukit.insight.compare import compare as run_all
-    from grukit.insight.setups import BUDGETS
-
-    asked = problems or _FIRST
-    table = BUDGETS[budget]
-    unknown = next((name for name in asked if name not in table), None)
-    if unknown is not None:
-        raise typer.BadParameter(f"a problem must be one of {', '.join(table)}, got {unknown!r}")
-    setups = {name: _changed(table[name], by, size, epochs) for name in asked}
-    found = run_all(
-        setups,
-        None if cells is None else [cell.strip() for cell in cells.split(",")],
-        folder=output,
-        by=by,
-        seeds=seeds,
-        processes=processes,
-        tell=_tell,
-    )
+    asked = None if cells is None else [cell.strip() for cell in cells.split(",")]
+    tried = None if rates is None else _numbers(rates)
+    if like is None:
+        for name in OPTIONS:
+            if given(context, name):
+                raise typer.BadParameter(f"--{name.replace('_', '-')} is for --like MODEL")
+        found = _on_problems(
+            problems or _FIRST, asked, output, by, size, seeds, budget, tried, epochs, processes
+        )
+    else:
+        found = compare_own(
+            context,
+            like,
+            problems or [],
+            test or [],
+            output,
+            metric,
+            labels,
+            goes_on,
+            asked,
+            by,
+            tried,
+            seeds,
+            epochs,
+        )
     if plot:
         from grukit.plots.comparison import ComparisonDisplay
 
@@ -125,10 +186,47 @@ def compare(
     say(f"every run is in {output}")
 
 
-def _changed(setup: Setup, by: str, size: int | None, epochs: int | None) -> Setup:
+def _numbers(given: str) -> list[float]:
+    try:
+        return [float(rate) for rate in given.split(",")]
+    except ValueError:
+        wanted = "numbers with commas between, as in 0.001,0.003"
+        raise typer.BadParameter(f"--rates must be {wanted}, got {given!r}") from None
+
+
+def _on_problems(
+    names: list[str],
+    cells: list[str] | None,
+    output: Path,
+    by: Literal["parameters", "width"],
+    size: int | None,
+    seeds: int,
+    budget: Literal["short", "full"],
+    rates: list[float] | None,
+    epochs: int | None,
+    processes: int,
+) -> Comparison:
+    from grukit.insight.compare import compare as run_all
+    from grukit.insight.setups import BUDGETS
+
+    table = BUDGETS[budget]
+    unknown = next((name for name in names if name not in table), None)
+    if unknown is not None:
+        raise typer.BadParameter(f"a problem must be one of {', '.join(table)}, got {unknown!r}")
+    setups = {name: _changed(table[name], by, size, rates, epochs) for name in names}
+    return run_all(
+        setups, cells, folder=output, by=by, seeds=seeds, processes=processes, tell=_tell
+    )
+
+
+def _changed(
+    setup: Setup, by: str, size: int | None, rates: list[float] | None, epochs: int | None
+) -> Setup:
     changes: dict[str, Any] = {}
     if size is not None:
         changes[by] = size
+    if rates is not None:
+        changes["rates"] = tuple(rates)
     if epochs is not None:
         changes["training"] = {**setup.training, "epochs": epochs}
     return dataclasses.replace(setup, **changes)

@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from grukit.cli.options import Config, Json, only, option, read_data
+from grukit.cli.options import Config, Json, only, option
 from grukit.cli.output import check_output, say, show_evaluation, show_json
 from grukit.cli.speech_options import HotWords, Language, decoder_of
+from grukit.cli.task_data import to_evaluate
 
 # What each task takes besides MODEL and --config.
 _TAKEN = {
@@ -112,26 +113,15 @@ def evaluate(
     only(context, estimator.task, *_TAKEN[estimator.task])
     if plot and estimator.mode != "words":
         raise typer.BadParameter("--plot draws which word was taken for which, not transcripts")
-    if estimator.task == "anomaly":
-        if labels is None:
-            raise typer.BadParameter("a detector of anomalies takes --labels")
-        evaluation = estimator.evaluate(read_data(data), labels, goes_on=goes_on)
-    elif estimator.task == "translation":
-        from grukit.data.labelled import is_table
-
-        if translations is None and not is_table(Path(data)):
-            raise typer.BadParameter(f"{data} is no table: name its --translations")
-        evaluation = estimator.evaluate(Path(data), translations)
-    elif estimator.task == "speech":
-        decoder = decoder_of(estimator, beam, language, hot_word)
-        evaluation = estimator.evaluate(Path(data), decoder)
+    files = [data] if translations is None else [data, str(translations)]
+    given = to_evaluate(estimator.task, files, labels, goes_on)
+    if estimator.task == "speech":
+        evaluation = estimator.evaluate(*given, decoder_of(estimator, beam, language, hot_word))
     elif estimator.task == "forecast":
-        evaluation = estimator.evaluate(
-            read_data(data), start=start, stride=stride, adaptive=adaptive
-        )
+        evaluation = estimator.evaluate(*given, start=start, stride=stride, adaptive=adaptive)
         say(f"data: {evaluation.report}")
     else:
-        evaluation = estimator.evaluate(Path(data))
+        evaluation = estimator.evaluate(*given)
     if plot:
         from grukit.plots.speech import ConfusionDisplay
 

@@ -69,6 +69,12 @@ Json = Annotated[
 ]
 
 
+def given(context: typer.Context, name: str) -> bool:
+    """Whether somebody has set a parameter, on the command line, in the environment or a file."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name != "DEFAULT"
+
+
 def only(context: typer.Context, task: str, *names: str) -> None:
     """Refuse what was given besides these parameters, as a model of this task has no use for it."""
     shown = {
@@ -76,8 +82,7 @@ def only(context: typer.Context, task: str, *names: str) -> None:
         for parameter in context.command.params
     }
     for name in shown.keys() - {*names, "model", "config"}:
-        source = context.get_parameter_source(name)
-        if source is not None and source.name != "DEFAULT":
+        if given(context, name):
             taken = ", ".join(shown[one] for one in names)
             raise typer.BadParameter(f"a model of task {task!r} takes {taken}, not {shown[name]}")
 

@@ -10,41 +10,46 @@
 ...         writer,
 ...         text,
 ...         "tack, tick, " * 20,
-...         metric="nats_per_character",
 ...         cells=["gru", "lstm"],
 ...         rates=[0.01],
 ...         seeds=1,
 ...         folder=folder,
 ...     )
->>> [row.cell for row in found.rows("generation")]
-['gru', 'lstm']
+>>> [row.cell for row in found.rows("generation")], found.questions[0].metric
+(['gru', 'lstm'], 'nats_per_character')
 """
 
 from __future__ import annotations
 
-import dataclasses
+import contextlib
 import hashlib
 import json
 import math
+import os
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 from torch import nn
 
-from grukit.core.errors import DivergenceError, ParameterError, must_be
+from grukit.core.errors import DataError, DivergenceError, ParameterError, must_be
 from grukit.core.files import write_atomically
-from grukit.core.rules import check, each, flag, integer, number, one_of
+from grukit.core.rules import check, each, integer, number, one_of
 from grukit.data.tables import read_frame
-from grukit.insight.trial import read_run, torch_threads
-from grukit.nn.layer import Layer
+from grukit.insight.trial import memory_of, read_run, torch_threads
 from grukit.nn.sequence_model import parameters_of
 from grukit.results.comparison import Comparison, Question, Run, run_to_dict
-from grukit.training.fit import FitConfig
+from grukit.results.conversion import none_unless_finite
+from grukit.results.scores import METRICS, higher_is_better
+from grukit.training.checkpoint import remove_checkpoint
+from grukit.training.fit import EpochRecord, LossSum
 
+CELLS = ("rnn", "lstm", "gru", "mingru")
 # Of recurrent weights so many units have as many as one unit of a GRU, about.
-_UNITS = {"gru": 1.0, "lstm": 0.75**0.5, "rnn": 3**0.5, "mingru": 3**0.5}
+_UNITS = {"gru": 1.0, "gru_d": 1.0, "lstm": 0.75**0.5, "rnn": 3**0.5, "mingru": 3**0.5}
 Tell = Callable[[str, int, int], None]
 
 
@@ -53,166 +58,221 @@ def compare_estimator(
     train: Any,
     test: Any,
     *,
-    metric: str,
     folder: str | Path,
-    cells: Sequence[str] = ("rnn", "lstm", "gru", "mingru"),
-    rates: Sequence[float] = (1e-3, 3e-3, 1e-2),
+    metric: str | None = None,
+    cells: Sequence[str] | None = None,
+    rates: Sequence[float] | None = None,
     seeds: int = 3,
     by: Literal["parameters", "width"] = "parameters",
-    higher_is_better: bool = False,
     name: str | None = None,
     tell: Tell | None = None,
 ) -> Comparison:
     """Fit an estimator with each cell, and compare what it scores beside its own baselines.
 
-    estimator: one that is not fitted, with the settings that all have in common; its hidden_size
-        is that of the GRU.
+    estimator: one with the settings that all have in common; it stays as it is. Its hidden_size is
+        that of its own cell.
     train: what its `fit` takes, several arguments as a tuple. The validation, by which it stops
-        and by which the learning rate is chosen, is its own.
+        and by which the learning rate is chosen, is its own; of a detector of anomalies, which has
+        none, the loss in training chooses.
     test: what its `evaluate` takes, several arguments as a tuple; a forecaster takes the whole
         table, and scores what comes after the training.
-    metric: a name among the metrics of its evaluation.
-    folder: where runs are saved; the same call goes on from there.
-    rates: of its `training`, in turn, for every cell alike; the lowest validation loss chooses.
+    folder: where runs are saved; the same call goes on from there, with another `metric` too.
+    metric: a name among the metrics of its evaluation but coverages; by default the first of them.
+        `grukit.results.scores` says of which more is better.
+    cells: by default its own, and "rnn", "lstm", "gru" and "mingru"; a Forecaster takes "gru_d" as
+        well.
+    rates: of its `training`, in turn, for every cell alike; the lowest validation loss chooses. By
+        default a third of its own, its own, and three times that.
     by: "parameters", about: widths by how many gates a cell has; the table tells the true counts.
     name: what the comparison calls it, by default the task.
     tell: called with a run's name, how many are done and how many there are.
 
-    Raises ParameterError for arguments outside their rules, and what `fit` and `evaluate` raise.
+    Raises ParameterError for arguments outside their rules, before any training where that can be
+    known, and what `fit` and `evaluate` raise. What was trained before an error is not lost.
     """
+    training = estimator.training or estimator.usual_training
+    rates = _around(training.learning_rate) if rates is None else rates
+    cells = (estimator.cell, *CELLS) if cells is None else cells
     given = {"cells": list(cells), "rates": list(rates), "seeds": seeds, "by": by}
+    known = METRICS[estimator.task]
     check(
-        {**given, "higher_is_better": higher_is_better},
+        {**given, "metric": metric or known[0]},
         {
             "cells": each(one_of(*_UNITS), at_least=1),
             "rates": each(number(above=0), at_least=1),
             "seeds": integer(at_least=1),
             "by": one_of("parameters", "width"),
-            "higher_is_better": flag(),
+            "metric": one_of(*known),
         },
     )
+    called, cells, rates = name or estimator.task, tuple(dict.fromkeys(cells)), tuple(rates)
+    learned, judged = _digest(train), _digest(test)
     home = Path(folder)
     home.mkdir(parents=True, exist_ok=True)
-    called = name or estimator.task
-    data = hashlib.sha256("\0".join(map(_digest, (train, test))).encode()).hexdigest()
-    baselines: dict[str, float] = {}
-    count, done = len(cells) * (len(rates) + seeds - 1), 0
+    done, count = 0, len(cells) * (len(rates) + seeds - 1)
+    baselines: dict[str, float | None] = {}
+    runs: list[Run] = []
 
     def trained(cell: str, rate: float, seed: int) -> Run:
-        nonlocal done
-        units = estimator.hidden_size * (_UNITS[cell] if by == "parameters" else 1.0)
+        nonlocal done, metric
+        units = estimator.hidden_size
+        if by == "parameters":
+            units *= _UNITS[cell] / _UNITS[estimator.cell]
         own = type(estimator)(**estimator.get_params())
-        settings = dataclasses.asdict(estimator.training or FitConfig())
-        training = FitConfig(**{**settings, "learning_rate": rate, "progress": False})
-        own.set_params(cell=cell, hidden_size=max(1, round(units)), training=training, seed=seed)
-        text = f"{own!r} {data} {metric}"
-        digest = hashlib.sha256(text.encode()).hexdigest()[:10]
-        file = home / f"{called}-{cell}-{rate:g}-{seed}-{digest}.json"
-        if file.exists():
-            content = json.loads(file.read_text(encoding="utf-8"))
-            baselines.update(content.get("baselines", {}))
-            found = read_run(file)
-        else:
-            found, others = _run(called, own, train, test, metric, file)
-            baselines.update(others)
+        settings = replace(training, learning_rate=rate, progress=False, tensorboard=None)
+        own.set_params(cell=cell, hidden_size=max(1, round(units)), training=settings, seed=seed)
+        found, answers = _run(home, called, own, (train, learned), (test, judged))
+        if answers:
+            names = [name for name in answers[0] if name in known]
+            metric = metric or names[0]
+            if metric not in names:
+                raise ParameterError(must_be("metric", f"one of {', '.join(names)}", metric))
+            baselines.update({one["name"]: one[metric] for one in answers[1:]})
+            score = answers[0][metric]
+            found = replace(found, score=math.nan if score is None else score)
+        runs.append(found)
         done += 1
         if tell:
-            tell(file.stem, done, count)
+            tell(f"{called}-{cell}-{rate:g}-{seed}", done, count)
         return found
 
-    runs: list[Run] = []
-    for cell in dict.fromkeys(cells):
+    for cell in cells:
         tried = [trained(cell, rate, 0) for rate in rates]
         best = min(tried, key=lambda run: (run.best_loss, run.rate)).rate
-        runs += [*tried, *(trained(cell, best, seed) for seed in range(1, seeds))]
-    pick = max if higher_is_better else min
-    says = pick(baselines, key=lambda one: baselines[one]) if baselines else "no baseline"
-    question = Question(
-        called,
-        f"{type(estimator).__name__} on data of one's own",
-        metric,
-        higher_is_better,
-        baselines.get(says, 0.0),
-        says,
-        None,
-    )
+        for seed in range(1, seeds):
+            trained(cell, best, seed)
+    metric = metric or known[0]  # where all diverged
+    more = higher_is_better(metric)
+    finite = {name: value for name, value in baselines.items() if value is not None}
+    says = (max if more else min)(finite, key=finite.__getitem__, default="no baseline")
+    title = f"{type(estimator).__name__} on data of one's own"
+    blank = finite.get(says, math.nan)
+    question = Question(called, title, metric, more, blank, says, None)
     found = Comparison((question,), tuple(runs), by)
     content = json.dumps(found.to_dict(), indent=1, allow_nan=False)
     write_atomically(home / "comparison.json", content + "\n")
     return found
 
 
+def _around(rate: float) -> tuple[float, ...]:
+    return tuple(float(f"{times * rate:.2g}") for times in (1 / 3, 1, 3))
+
+
+class _Watch:
+    """What an estimator's network takes, and each epoch: also where a run was interrupted.
+
+    parameters, memory: see `Run`. seconds: of the CPU, by epoch, in a file meanwhile.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self.parameters, self.memory = 0, None
+        self.seconds: list[float] = []
+        if file.exists():
+            with contextlib.suppress(ValueError, TypeError):
+                content = json.loads(file.read_text(encoding="utf-8"))
+                self.seconds = [float(own) for own in content]
+
+    def begin(self, model: nn.Module, call: Callable[[], LossSum], epochs: int) -> None:
+        self.parameters, self.memory = parameters_of(model), memory_of(model, call)
+        self._since = time.process_time()
+
+    def __call__(self, record: EpochRecord) -> None:
+        now = time.process_time()
+        self.seconds = [*self.seconds[: record.epoch - 1], now - self._since]
+        self._since = now
+        write_atomically(self.file, json.dumps(self.seconds))
+
+
 def _run(
-    called: str, own: Any, train: Any, test: Any, metric: str, file: Path
-) -> tuple[Run, dict[str, float]]:
-    """Fit and evaluate, in one thread; the run, and the metric of each baseline."""
-    began, diverged = time.process_time(), False
-    score, others, history = math.nan, {}, ()
+    home: Path, called: str, own: Any, train: tuple[Any, str], test: tuple[Any, str]
+) -> tuple[Run, list[dict[str, Any]]]:
+    """Fit and evaluate in one thread, or what was saved of it.
+
+    train, test: the data, and what tells them from others.
+
+    Returns the run without its score; and of the model and its baselines the name and the metrics.
+    """
+    stem = f"{called}-{own.cell}-{own.training.learning_rate:g}-{own.seed}"
+    file = home / f"{stem}-{_short(own, train[1], test[1])}.json"
+    if file.exists():
+        return read_run(file), _answers(file)
+    # Beside another test, what is trained and could not be evaluated is not trained again.
+    checkpoint = home / f"{stem}-{_short(own, train[1])}.training"
+    watch, diverged = _Watch(checkpoint.with_suffix(".epochs")), False
+    history, answers = (), []
+    given = {"checkpoint": checkpoint, "resume": True, "after_epoch": watch}
     with torch_threads():
         try:
-            own.fit(*_arguments(train), checkpoint=file.with_suffix(".training"), resume=True)
+            own.fit(*_arguments(train[0]), **given)
         except DivergenceError:
             diverged = True
-        took = time.process_time() - began
-        if not diverged:
-            history = own.history_
-            scores = own.evaluate(*_arguments(test)).scores
-            if metric not in scores[0].metrics:
-                raise ParameterError(must_be("metric", f"one of {list(scores[0].metrics)}", metric))
-            score = scores[0].metrics[metric]
-            others = {
-                one.name: one.metrics[metric]
-                for one in scores[1:]
-                if math.isfinite(one.metrics[metric])
-            }
-    network = None if diverged else _network(own)
+        else:
+            history, evaluation = own.history_, own.evaluate(*_arguments(test[0]))
+            answers = [
+                {name: none_unless_finite(value) for name, value in one.metrics.items()}
+                | {"name": one.name}
+                for one in (evaluation.scores[0], *evaluation.baselines)
+            ]
+    losses = [epoch.validation_loss for epoch in history]
     run = Run(
         problem=called,
         cell=own.cell,
         rate=own.training.learning_rate,
         seed=own.seed,
         hidden_size=own.hidden_size,
-        parameters=parameters_of(network) if network else 0,
-        multiply_adds=_recurrent_weights(network) if network else 0,
-        memory_bytes=16 * parameters_of(network) if network else 0,
+        parameters=watch.parameters,
+        multiply_adds=None,
+        memory_bytes=watch.memory,
         train_losses=tuple(epoch.train_loss for epoch in history),
-        validation_losses=tuple(
-            math.nan if epoch.validation_loss is None else epoch.validation_loss
-            for epoch in history
-        ),
-        seconds=(took / len(history),) * len(history) if history else (),
-        score=score,
+        validation_losses=tuple(loss for loss in losses if loss is not None),
+        seconds=tuple(watch.seconds[: len(history)]),
+        score=math.nan,
         diverged=diverged,
     )
-    content = {**run_to_dict(run), "baselines": others}
+    content = {**run_to_dict(run), "scores": answers}
     write_atomically(file, json.dumps(content, indent=1, allow_nan=False) + "\n")
-    return run, others
+    watch.file.unlink(missing_ok=True)
+    if checkpoint.is_dir():
+        remove_checkpoint(checkpoint)
+    return run, answers
+
+
+def _answers(file: Path) -> list[dict[str, Any]]:
+    """What a saved run's evaluation said."""
+    found = json.loads(file.read_text(encoding="utf-8")).get("scores")
+    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+        raise DataError(f"{file} is not a saved run of an estimator; delete it to train anew")
+    return found
 
 
 def _arguments(given: Any) -> tuple[Any, ...]:
     return given if isinstance(given, tuple) else (given,)
 
 
-def _network(own: Any) -> nn.Module:
-    """What an estimator has learned."""
-    network = getattr(own, "network_", None)
-    return network if network is not None else own._model.network
-
-
-def _recurrent_weights(network: nn.Module) -> int:
-    """Of the recurrent layers' matrices, each used once at a step."""
-    layers = [module for module in network.modules() if isinstance(module, Layer)]
-    return sum(own.numel() for layer in layers for own in layer.parameters() if own.dim() > 1)
+def _short(*parts: Any) -> str:
+    return hashlib.sha256("\0".join(map(str, parts)).encode()).hexdigest()[:10]
 
 
 def _digest(given: Any) -> str:
-    """Of texts, files, tables and tuples of them: what is in them."""
+    """Of texts, files, folders, tables, arrays, settings, and tuples and lists of them."""
     if isinstance(given, (tuple, list)):
-        return hashlib.sha256("\0".join(map(_digest, given)).encode()).hexdigest()
-    if isinstance(given, str):
-        content = given.encode()
+        content = "\0".join(map(_digest, given)).encode()
+    elif given is None or isinstance(given, (bool, int, float)):
+        content = repr(given).encode()
+    elif isinstance(given, Path) and given.is_dir():
+        # What is said in recordings is read, of the recordings themselves how large they are.
+        every = sorted(file for file in given.rglob("*") if file.is_file())
+        told = [(str(file.relative_to(given)), file.stat().st_size) for file in every]
+        texts = [file.read_bytes() for file in every if file.suffix == ".txt"]
+        content = b"\0".join([repr(told).encode(), *texts])
     elif isinstance(given, Path):
-        content = given.read_bytes()
+        content = given.expanduser().read_bytes()
+    elif isinstance(given, str):
+        # A text, or as far as anybody can tell the name of a file.
+        content = given.encode() + (Path(given).read_bytes() if os.path.isfile(given) else b"")
+    elif isinstance(given, np.ndarray):
+        content = f"{given.dtype} {given.shape}".encode() + np.ascontiguousarray(given).tobytes()
     else:
         content = str(read_frame(given).write_csv()).encode()
     return hashlib.sha256(content).hexdigest()

@@ -56,12 +56,14 @@ def report(comparison: Comparison, flows: Flows, circumstances: Mapping[str, str
     links = [f'<a href="#{_id(name)}">{_text(name)}</a>' for name in names]
     equal = "about equal parameters" if comparison.by == "parameters" else "equal width"
     cells = dict.fromkeys(run.cell for run in comparison.runs)
+    own = all(question.goal is None for question in comparison.questions)
+    beside = "that of the best baseline" if own else "what one gets who knows nothing"
     told = "; ".join(f"{key}: {value}" for key, value in circumstances.items())
     parts = [
         f"<h1>Recurrent cells compared, at {equal}</h1>",
-        f"<p>{len(comparison.runs)} trainings of {len(cells)} cells on {len(names)} problems. A "
-        "score stands beside what one gets who knows nothing; the learning rate of each cell was "
-        "searched with the same tries, on validation data alone.</p>",
+        f"<p>{len(comparison.runs)} trainings of {len(cells)} cells on {len(names)} "
+        f"problem{'' if len(names) == 1 else 's'}. A score stands beside {beside}; the learning "
+        "rate of each cell was searched with the same tries, not on the test.</p>",
         f"<nav>{' '.join(links)}</nav>",
         *(_section(comparison, name) for name in names),
         _gradients(flows) if flows else "",

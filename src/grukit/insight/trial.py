@@ -178,7 +178,15 @@ def score_of(model: nn.Module, own: Problem) -> float:
 
 
 def memory_bytes(model: nn.Module, own: Problem) -> int:
-    """Weights, gradients, two moments, and what a batch of 50 keeps for its backward pass.
+    """`memory_of` a model with a batch of 50."""
+    batch = own.train.batch(torch.arange(min(50, len(own.train))))
+    return memory_of(model, lambda: loss_of(own.kind, model, batch))
+
+
+def memory_of(model: nn.Module, call: Callable[[], LossSum]) -> int:
+    """Bytes of weights, gradients, two moments, and what a batch keeps for its backward pass.
+
+    call: gives the loss of the batch. The model is in training mode afterwards.
 
     Counted from the tensors that autograd saves, each once, so it is the same on every machine.
     """
@@ -190,10 +198,10 @@ def memory_bytes(model: nn.Module, own: Problem) -> int:
         return tensor
 
     weights = {weight.untyped_storage().data_ptr() for weight in model.parameters()}
-    batch = own.train.batch(torch.arange(min(50, len(own.train))))
+    model.train()
     with torch.random.fork_rng(devices=[]):
         with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-            total = loss_of(own.kind, model.train(), batch).total
+            total = call().total
         activations = sum(size for place, size in kept.items() if place not in weights)
         del total
     return 4 * 4 * parameters_of(model) + activations

@@ -64,7 +64,7 @@ class ClassificationEvaluation(ScoreTable):
     classes: tuple[Any, ...]
 
     @property
-    def _baselines(self) -> tuple[Score, ...]:
+    def baselines(self) -> tuple[Score, ...]:
         """The model itself before its temperature is none."""
         return tuple(own for own in self.scores[1:] if not own.name.endswith(UNCALIBRATED))
 

@@ -26,7 +26,8 @@ _T = (
 class Question:
     """A problem as far as its scores need it; see `grukit.data.problems.Problem`.
 
-    Of data of one's own, which have no goal, `blank` is the score of the best baseline.
+    Of data of one's own, which have no goal, `blank` is the score of the best baseline, NaN where
+    there is none.
     """
 
     name: str
@@ -45,9 +46,10 @@ class Run:
     Attributes:
         problem, cell, rate, seed: of what, at which learning rate.
         hidden_size, parameters: of the network.
-        multiply_adds: of all matrix products at a step of one sequence.
+        multiply_adds: of all matrix products at a step of one sequence; None for an estimator,
+            whose parts do not go by the same steps.
         memory_bytes: weights, gradients, the optimizer's two moments, and what the first batch
-            keeps for its backward pass; counted.
+            keeps for its backward pass; counted. None where it was not.
         train_losses, validation_losses: by epoch.
         seconds: by epoch, of one core at work, with the validation.
         score: the metric on the test, by the weights of the best epoch; NaN where there is none.
@@ -60,8 +62,8 @@ class Run:
     seed: int
     hidden_size: int
     parameters: int
-    multiply_adds: int
-    memory_bytes: int
+    multiply_adds: int | None
+    memory_bytes: int | None
     train_losses: tuple[float, ...]
     validation_losses: tuple[float, ...]
     seconds: tuple[float, ...]
@@ -70,8 +72,11 @@ class Run:
 
     @property
     def best_loss(self) -> float:
-        """The lowest validation loss, by which the learning rate is chosen; infinite of none."""
-        return min(self.validation_losses, default=math.inf)
+        """The lowest validation loss, by which the learning rate is chosen; infinite of none.
+
+        Without validation that of the last epoch of training.
+        """
+        return min(self.validation_losses or self.train_losses[-1:], default=math.inf)
 
     def epochs_to(self, loss: float) -> int | None:
         """The first epoch with so low a validation loss, from 1; None where none had."""
@@ -91,8 +96,8 @@ class Row:
         score: their mean. low, high: the interval that holds the mean in 95 of 100 such draws, by
             Student's t over seeds; None for fewer than three.
         epoch_seconds: the median.
-        reached: how many seeds reached the problem's goal. epochs_to_goal, seconds_to_goal: the
-            medians over these; None where none did.
+        reached: how many seeds reached the problem's goal; None for a problem without one.
+            epochs_to_goal, seconds_to_goal: the medians over these; None where none did.
     """
 
     problem: str
@@ -105,10 +110,10 @@ class Row:
     high: float | None
     hidden_size: int
     parameters: int
-    multiply_adds: int
-    memory_bytes: int
+    multiply_adds: int | None
+    memory_bytes: int | None
     epoch_seconds: float
-    reached: int
+    reached: int | None
     epochs_to_goal: float | None
     seconds_to_goal: float | None
 
@@ -173,7 +178,9 @@ class Comparison:
         return {
             "format": FORMAT,
             "by": self.by,
-            "questions": [asdict(question) for question in self.questions],
+            "questions": [
+                {**asdict(own), "blank": none_unless_finite(own.blank)} for own in self.questions
+            ],
             "runs": [run_to_dict(run) for run in self.runs],
             "verdicts": {own.name: self.verdict(own.name) for own in self.questions},
         }
@@ -205,13 +212,13 @@ def table_cells(row: Row) -> tuple[str, ...]:
         row.cell,
         f"{row.hidden_size:,}",
         f"{row.parameters:,}",
-        f"{row.multiply_adds:,}",
-        f"{row.memory_bytes / 2**20:.1f}",
+        "-" if row.multiply_adds is None else f"{row.multiply_adds:,}",
+        "-" if row.memory_bytes is None else f"{row.memory_bytes / 2**20:.1f}",
         f"{row.rate:g}",
         f"{row.epoch_seconds:.3g}",
         "-" if row.epochs_to_goal is None else f"{row.epochs_to_goal:g}",
         "-" if row.seconds_to_goal is None else f"{row.seconds_to_goal:.3g}",
-        f"{row.reached} of {len(row.scores)}",
+        "-" if row.reached is None else f"{row.reached} of {len(row.scores)}",
         f"{row.score:.4g}",
         "-" if row.low is None or row.high is None else f"{row.low:.4g} to {row.high:.4g}",
     )
@@ -234,8 +241,8 @@ def run_from_dict(content: Any) -> Run:
         seed=int(content["seed"]),
         hidden_size=int(content["hidden_size"]),
         parameters=int(content["parameters"]),
-        multiply_adds=int(content["multiply_adds"]),
-        memory_bytes=int(content["memory_bytes"]),
+        multiply_adds=_whole(content["multiply_adds"]),
+        memory_bytes=_whole(content["memory_bytes"]),
         train_losses=tuple(map(_number, content["train_losses"])),
         validation_losses=tuple(map(_number, content["validation_losses"])),
         seconds=tuple(map(_number, content["seconds"])),
@@ -250,7 +257,7 @@ def _question(content: Any) -> Question:
         title=str(content["title"]),
         metric=str(content["metric"]),
         higher_is_better=bool(content["higher_is_better"]),
-        blank=float(content["blank"]),
+        blank=_number(content["blank"]),
         blank_says=str(content["blank_says"]),
         goal=None if content["goal"] is None else float(content["goal"]),
     )
@@ -258,6 +265,10 @@ def _question(content: Any) -> Question:
 
 def _number(value: Any) -> float:
     return math.nan if value is None else float(value)
+
+
+def _whole(value: Any) -> int | None:
+    return None if value is None else int(value)
 
 
 def _chosen(runs: Sequence[Run]) -> list[Run]:
@@ -291,7 +302,7 @@ def _row(runs: Sequence[Run], goal: float | None) -> Row:
         multiply_adds=own[0].multiply_adds,
         memory_bytes=own[0].memory_bytes,
         epoch_seconds=statistics.median(seconds) if seconds else math.nan,
-        reached=len(reached),
+        reached=None if goal is None else len(reached),
         epochs_to_goal=statistics.median(count for count, _ in reached) if reached else None,
         seconds_to_goal=statistics.median(took for _, took in reached) if reached else None,
     )

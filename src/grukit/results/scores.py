@@ -13,6 +13,20 @@ from grukit.core.errors import ParameterError, must_be
 from grukit.core.rules import check, one_of
 from grukit.results.conversion import none_unless_finite, to_frame
 
+METRICS = {
+    "forecast": ("mae", "rmse", "mase", "smape", "pinball", "crps", "brier", "log_loss"),
+    "anomaly": (
+        *("nab", "vus_pr", "pr_auc", "roc_auc", "precision", "recall", "f1", "delay"),
+        "false_alarms",
+    ),
+    "generation": ("nats_per_character", "bits_per_byte", "perplexity"),
+    "classification": ("accuracy", "macro_f1", "log_loss", "ece"),
+    "translation": ("bleu", "bleu_lowercase", "chrf"),
+    "speech": ("wer", "cer", "accuracy", "macro_f1"),
+}
+"""By task, the metrics of its evaluations by which models can be ordered: not coverages, of which
+neither the lowest nor the highest is the best. Which of them there are depends on the settings."""
+
 
 @dataclass(frozen=True)
 class Score:
@@ -58,7 +72,7 @@ class ScoreTable:
         check({"metric": metric}, {"metric": one_of(*self.metrics)})
         loss = _column(metric).loss
         model = loss(self.scores[0].metrics[metric])
-        return all(model < loss(score.metrics[metric]) for score in self._baselines)
+        return all(model < loss(score.metrics[metric]) for score in self.baselines)
 
     def table(self) -> str:
         """The scores as aligned text, the model first, the best of each column marked with *."""
@@ -83,7 +97,8 @@ class ScoreTable:
         return to_frame(data, backend)
 
     @property
-    def _baselines(self) -> tuple[Score, ...]:
+    def baselines(self) -> tuple[Score, ...]:
+        """What the model stands beside."""
         return self.scores[1:]
 
     def _score_dicts(self) -> list[dict[str, Any]]:
@@ -94,6 +109,15 @@ class ScoreTable:
             }
             for score in self.scores
         ]
+
+
+def higher_is_better(metric: str) -> bool:
+    """Of two values of a metric of `METRICS`, whether the higher one is better.
+
+    >>> higher_is_better("bleu"), higher_is_better("mae")
+    (True, False)
+    """
+    return metric in _HIGHER_IS_BETTER
 
 
 class _Column(NamedTuple):

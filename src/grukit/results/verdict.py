@@ -73,12 +73,17 @@ def _blank(question: Question, known: Sequence[Row]) -> list[str]:
     nothing = [row for row in known if _is_blank(question, row)]
     if not nothing:
         return []
+    if question.goal is None:
+        level = f"{question.blank_says} ({_score(question, question.blank)})"
+        return [f"{_all(nothing)} did no better than {level}."]
     level = f"{_score(question, question.blank)} is the level of {question.blank_says}"
     return [f"{_all(nothing)} learned next to nothing: {level}."]
 
 
 def _is_blank(question: Question, row: Row) -> bool:
     blank = question.blank
+    if question.goal is None:
+        return row.score <= blank if question.higher_is_better else row.score >= blank
     if question.higher_is_better:
         room = 1 - blank if question.metric == "accuracy" else 1.0
         return row.score - blank < _NEXT_TO_NOTHING * room
@@ -89,7 +94,7 @@ def _goal(rows: Sequence[Row]) -> list[str]:
     there = [row for row in rows if row.seconds_to_goal is not None]
     if not there:
         return ["No run reached the goal."]
-    there.sort(key=lambda row: (-row.reached / len(row.scores), row.seconds_to_goal))
+    there.sort(key=lambda row: (-(row.reached or 0) / len(row.scores), row.seconds_to_goal))
     listed = "; ".join(
         f"{_name(row)} in {row.reached} of {len(row.scores)} runs, after {row.epochs_to_goal:g} "
         f"epoch{'' if row.epochs_to_goal == 1 else 's'} and {row.seconds_to_goal:.3g} s"
