@@ -65,8 +65,9 @@ def test_a_forecaster_is_compared_beside_its_own_baselines(tmp_path, table, no_t
     found = compare_estimator(model, train, table, metric="mae", **asked)
     assert [(run.cell, run.seed) for run in found.runs].count(("rnn", 1)) == 1
     rows = {row.cell: row for row in found.rows("forecast")}
-    assert rows["rnn"].hidden_size == 14
-    assert rows["rnn"].parameters > rows["gru"].parameters > 500
+    assert rows["gru"].hidden_size == 8
+    assert rows["rnn"].hidden_size > 8
+    assert rows["rnn"].parameters == pytest.approx(rows["gru"].parameters, rel=0.1)  # of few units
     question = found.questions[0]
     best = rows["gru"]
     settings = {**model.get_params(), "cell": "gru", "seed": 0}
@@ -90,10 +91,10 @@ def test_every_task_has_its_metrics_and_an_honest_account(task, tmp_path):
     data = case.data()
     model = case.make()
     before = model.get_params()
-    asked = {"cells": ["gru"], "rates": [0.01], "seeds": 1, "folder": tmp_path}
+    asked = {"cells": ["gru", "mingru"], "rates": [0.01], "seeds": 1, "folder": tmp_path}
     found = compare_estimator(model, data, test(data), **asked)
     assert all(value is before[name] for name, value in model.get_params().items())
-    (question,), (run,) = found.questions, found.runs
+    (question,), (run, mingru) = found.questions, found.runs
     assert question.metric == first
     assert question.higher_is_better == (first in ("nab", "accuracy", "bleu"))
     saved = next(json.loads(file.read_text()) for file in tmp_path.glob(f"{task}-gru-*.json"))
@@ -101,6 +102,7 @@ def test_every_task_has_its_metrics_and_an_honest_account(task, tmp_path):
     assert names == set(METRICS[task]) - absent
     network = case.fitted(cell="gru").network_
     assert run.parameters == sum(own.numel() for own in network.parameters())
+    assert mingru.parameters == pytest.approx(run.parameters, rel=0.15)  # of four units
     assert run.memory_bytes > 16 * run.parameters + 1000
     assert len(run.seconds) == len(run.train_losses) == 2
     assert all(second > 0 for second in run.seconds)
@@ -126,12 +128,19 @@ def test_a_detector_without_validation_chooses_by_its_training(tmp_path):
     assert found.runs[0].validation_losses == ()
 
 
-def test_sizes_and_rates_go_by_the_estimators_own(writer, tmp_path):
+def test_sizes_and_rates_go_by_the_estimators_own(writer, tmp_path, monkeypatch):
     writer.set_params(cell="lstm")
     found = compare_estimator(writer, TICKS, TICKS, seeds=1, folder=tmp_path)
     rows = found.rows("generation")
     assert [row.cell for row in rows] == ["lstm", "rnn", "gru", "mingru"]
-    assert [row.hidden_size for row in rows] == [8, 16, 9, 16]
+    assert [row.hidden_size for row in rows] == [8, 19, 10, 13]
+    assert all(abs(row.parameters / rows[0].parameters - 1) < 0.03 for row in rows)
+    assert {file.suffix for file in tmp_path.iterdir()} == {".json", ".width"}
+    fits = []
+    fit = TextGenerator.fit
+    monkeypatch.setattr(TextGenerator, "fit", lambda *own, **more: fits.append(fit(*own, **more)))
+    compare_estimator(writer, TICKS, TICKS, seeds=1, folder=tmp_path)
+    assert not fits
     assert {run.rate for run in found.runs} == {0.00033, 0.001, 0.003}
     wide = compare_estimator(
         writer, TICKS, TICKS, seeds=1, rates=[0.001], by="width", folder=tmp_path
@@ -139,6 +148,25 @@ def test_sizes_and_rates_go_by_the_estimators_own(writer, tmp_path):
     assert {row.hidden_size for row in wide.rows("generation")} == {8}
     writer.training = None
     assert own_data._around(writer.usual_training.learning_rate) == (0.00067, 0.002, 0.006)
+
+
+def test_a_mingru_has_a_layer_more(writer, tmp_path, monkeypatch):
+    layers = []
+    fit = TextGenerator.fit
+
+    def noted(self, *args, **kwargs):
+        layers.append((self.cell, self.num_layers))
+        return fit(self, *args, **kwargs)
+
+    monkeypatch.setattr(TextGenerator, "fit", noted)
+    asked = {"cells": ["gru", "mingru"], "rates": [0.01], "seeds": 1, "by": "width"}
+    for cell, count in (("gru", 2), ("mingru", 2), ("mingru", 1)):
+        layers.clear()
+        writer.set_params(cell=cell, num_layers=count)
+        compare_estimator(writer, TICKS, TICKS, folder=tmp_path / f"{cell}-{count}", **asked)
+        others = max(1, count - (cell == "mingru"))
+        own = {cell: count}
+        assert dict(layers) == {"gru": others, "mingru": count + (cell == "gru")} | own
 
 
 def test_other_data_are_another_run(writer, tmp_path):

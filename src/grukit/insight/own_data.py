@@ -29,6 +29,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -39,6 +40,7 @@ from grukit.core.errors import DataError, DivergenceError, ParameterError, must_
 from grukit.core.files import write_atomically
 from grukit.core.rules import check, each, integer, number, one_of
 from grukit.data.tables import read_frame
+from grukit.insight.own_widths import Size, nearest_width, size_of
 from grukit.insight.trial import memory_of, read_run, torch_threads
 from grukit.nn.sequence_model import parameters_of
 from grukit.results.comparison import Comparison, Question, Run, run_to_dict
@@ -48,7 +50,7 @@ from grukit.training.checkpoint import remove_checkpoint
 from grukit.training.fit import EpochRecord, LossSum
 
 CELLS = ("rnn", "lstm", "gru", "mingru")
-# Of recurrent weights so many units have as many as one unit of a GRU, about.
+# How wide a cell is beside a GRU with as many recurrent weights, where a search for it begins.
 _UNITS = {"gru": 1.0, "gru_d": 1.0, "lstm": 0.75**0.5, "rnn": 3**0.5, "mingru": 3**0.5}
 Tell = Callable[[str, int, int], None]
 
@@ -70,7 +72,8 @@ def compare_estimator(
     """Fit an estimator with each cell, and compare what it scores beside its own baselines.
 
     estimator: one with the settings that all have in common; it stays as it is. Its hidden_size is
-        that of its own cell.
+        that of its own cell, and a minGRU has a layer more than the others, since its gates see
+        what comes from below and not its own state.
     train: what its `fit` takes, several arguments as a tuple. The validation, by which it stops
         and by which the learning rate is chosen, is its own; of a detector of anomalies, which has
         none, the loss in training chooses.
@@ -83,7 +86,9 @@ def compare_estimator(
         well.
     rates: of its `training`, in turn, for every cell alike; the lowest validation loss chooses. By
         default a third of its own, its own, and three times that.
-    by: "parameters", about: widths by how many gates a cell has; the table tells the true counts.
+    by: "parameters": networks of other cells are as wide as gives them the parameters of the
+        estimator's own, to a hundredth of what is recurrent in it where there is such a width. The
+        data are read a few times more to find that out. Or "width".
     name: what the comparison calls it, by default the task.
     tell: called with a run's name, how many are done and how many there are.
 
@@ -113,14 +118,35 @@ def compare_estimator(
     baselines: dict[str, float | None] = {}
     runs: list[Run] = []
 
+    def made(cell: str, units: int, rate: float, seed: int) -> Any:
+        own = type(estimator)(**estimator.get_params())
+        layers = estimator.num_layers + (cell == "mingru") - (estimator.cell == "mingru")
+        settings = replace(training, learning_rate=rate, progress=False, tensorboard=None)
+        named = {"hidden_size": units, "num_layers": max(1, layers), "training": settings}
+        return own.set_params(cell=cell, seed=seed, **named)
+
+    def size(cell: str, units: int) -> Size:
+        return size_of(made(cell, units, rates[0], 0), _arguments(train))
+
+    @cache
+    def asked() -> Size:
+        return size(estimator.cell, estimator.hidden_size)
+
+    @cache
+    def width(cell: str) -> int:
+        units = estimator.hidden_size
+        if by == "width" or cell == estimator.cell:
+            return units
+        start = max(1, round(units * _UNITS[cell] / _UNITS[estimator.cell]))
+        file = home / f"{called}-{cell}-{_short(made(cell, units, 1.0, 0), learned)}.width"
+        if not file.exists():
+            found = nearest_width(asked(), start, lambda own: size(cell, own).parameters)
+            write_atomically(file, json.dumps(found))
+        return int(json.loads(file.read_text(encoding="utf-8")))
+
     def trained(cell: str, rate: float, seed: int) -> Run:
         nonlocal done, metric
-        units = estimator.hidden_size
-        if by == "parameters":
-            units *= _UNITS[cell] / _UNITS[estimator.cell]
-        own = type(estimator)(**estimator.get_params())
-        settings = replace(training, learning_rate=rate, progress=False, tensorboard=None)
-        own.set_params(cell=cell, hidden_size=max(1, round(units)), training=settings, seed=seed)
+        own = made(cell, width(cell), rate, seed)
         found, answers = _run(home, called, own, (train, learned), (test, judged))
         if answers:
             names = [name for name in answers[0] if name in known]
