@@ -53,6 +53,7 @@ def test_a_writer_is_compared_with_other_cells_and_the_command_goes_on(
     assert [file.stat().st_mtime_ns for file in files] == changed
     found = json.loads(again.out)
     assert found["questions"][0]["metric"] == "perplexity"
+    assert found["questions"][0]["blank_says"] == "5-gram"
     assert {run["rate"] for run in found["runs"]} == {0.003, 0.01}
     assert all(len(run["train_losses"]) == 1 for run in found["runs"])
     wide = grukit(*command, *QUICK, "--by", "width", "--json")

@@ -60,6 +60,8 @@ def compare_own(
         raise typer.BadParameter("--like takes --test, data to score that are not learned")
     learned = to_fit(model.task, train)
     judged = to_evaluate(model.task, test, labels, goes_on)
+    if model.task == "generation":
+        judged = (*judged, *learned)  # so that an n-gram learns the same text
     if detector:
         from grukit.tasks.anomaly_input import read_rows
 
