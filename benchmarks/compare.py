@@ -259,6 +259,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", help="only these experiments")
     parser.add_argument("--full", action="store_true", help="the sizes of the literature")
     parser.add_argument("--shortest", action="store_true", help="toy sizes, nothing written")
+    parser.add_argument("--cells", metavar="CELL,...", help="only these cells")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     arguments = parser.parse_args()
     if arguments.shortest:
@@ -278,7 +279,9 @@ def main() -> None:
         write_atomically(path, json.dumps(results, separators=(",", ":")) + "\n")
         (PAGES / file).write_text(page(results, every, command), encoding="utf-8")
 
-    measured(asked, HERE / "results" / f"{name}.training", arguments.processes, save)
+    folder = HERE / "results" / f"{name}.training"
+    cells = tuple(arguments.cells.split(",")) if arguments.cells else None
+    measured(asked, folder, arguments.processes, save, cells)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ author = "The grukit authors"
 release = grukit.__version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc"]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "_figures"]
 html_theme = "furo"
 html_show_copyright = False
 html_title = f"grukit {release}"

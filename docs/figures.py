@@ -12,18 +12,27 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyBboxPatch
 
+from grukit.plots.comparison import ComparisonDisplay
+from grukit.results.comparison import Comparison
+from grukit.results.verdict import NAMES, differ
+
 RESULTS = Path(__file__).parents[1] / "benchmarks" / "results"
 INK, GREY = "#222222", "#767676"
 BLUE, VERMILLION, GREEN = "#0072B2", "#D55E00", "#009E73"
 
 
 def draw(folder: Path) -> None:
-    """All of them, as .svg files."""
+    """All of them, as .svg files, and the table of scores, as scores.md."""
     folder.mkdir(exist_ok=True)
-    figures: dict[str, Callable[[], Figure]] = {"cell": cell, "gradients": gradients}
+    figures: dict[str, Callable[[], Figure]] = {
+        "cell": cell,
+        "gradients": gradients,
+        "curves": curves,
+    }
     for name, figure in figures.items():
         # Without a date the same figure is the same file.
         figure().savefig(folder / f"{name}.svg", metadata={"Date": None})
+    (folder / "scores.md").write_text(scores(), encoding="utf-8")
 
 
 def cell() -> Figure:
@@ -99,6 +108,58 @@ def gradients() -> Figure:
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=5, frameon=False, fontsize=8)
     return figure
+
+
+def curves() -> Figure:
+    """How the cells learn four of the problems, from benchmarks/compare.py."""
+    shown = ["adding", "mnist1d", "anbn", "parity"]
+    return ComparisonDisplay(compared(), shown).plot()
+
+
+def scores() -> str:
+    """A table of the score of each cell on each problem, from benchmarks/compare.py.
+
+    Bold: the best, and those whose interval overlaps the best one's.
+    """
+    found = compared()
+    lines = [
+        f"| | {' | '.join(NAMES.values())} | knowing nothing |",
+        "| --- |" + " ---: |" * (len(NAMES) + 1),
+    ]
+    for question in found.questions:
+        rows = {row.cell: row for row in found.rows(question.name)}
+        pick = max if question.higher_is_better else min
+        best = pick(rows.values(), key=lambda row: row.score)
+        cells = []
+        for name in NAMES:
+            score = _score(question.metric, rows[name].score)
+            cells.append(score if differ(best, rows[name]) else f"**{score}**")
+        nothing = _score(question.metric, question.blank)
+        title = f"{question.title} ({_UNITS[question.metric]})"
+        lines.append(f"| {title} | {' | '.join(cells)} | {nothing} |")
+    return "\n".join(lines) + "\n"
+
+
+_UNITS = {
+    "mse": "squared error",
+    "nats": "nats",
+    "nll": "nats a chord",
+    "accuracy": "right, %",
+    "longest": "longest n",
+}
+
+
+def _score(metric: str, value: float) -> str:
+    return f"{100 * value:.1f}" if metric == "accuracy" else f"{value:.3g}"
+
+
+def compared() -> Comparison:
+    """All problems of the short form together."""
+    experiments = _saved("compare_short")["experiments"].values()
+    parts = [Comparison.from_dict(own["comparison"]) for own in experiments]
+    questions = tuple(question for part in parts for question in part.questions)
+    runs = tuple(run for part in parts for run in part.runs)
+    return Comparison(questions, runs, "parameters")
 
 
 def _saved(name: str) -> dict[str, Any]:

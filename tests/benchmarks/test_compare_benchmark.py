@@ -14,6 +14,9 @@ sys.path.insert(0, str(ROOT / "benchmarks"))
 
 import compare  # noqa: E402
 
+from grukit.results.comparison import Comparison  # noqa: E402
+from grukit.results.verdict import differ  # noqa: E402
+
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
@@ -70,3 +73,37 @@ def test_the_page_holds_the_saved_rows(form):
     for run in first["comparison"]["runs"]:
         run["score"] = 0.123
     assert page != compare.page(other, make(), command)
+
+
+def test_the_saved_rows_tell_what_the_article_says():
+    """Of docs/explanation/understanding-grus.md, "As good as an LSTM?"."""
+    experiments = json.loads((ROOT / "benchmarks/results/compare_short.json").read_text())
+    rows = {}
+    for name, own in experiments["experiments"].items():
+        found = Comparison.from_dict(own["comparison"])
+        rows[name] = {row.cell: row for row in found.rows(found.questions[0].name)}
+    apart = {name for name, own in rows.items() if differ(own["gru"], own["lstm"])}
+    assert len(rows) == 9
+    assert apart == {"anbn", "jsb_chorales", "copy_memory"}
+    assert rows["anbn"]["lstm"].score > 2 * 30
+    assert 30 < rows["anbn"]["gru"].score < 40
+    for name in ("jsb_chorales", "copy_memory"):
+        assert rows[name]["gru"].score < rows[name]["lstm"].score
+    for sooner, later, name in (
+        ("gru", "lstm", "adding"),
+        ("gru", "lstm", "mnist1d"),
+        ("lstm", "gru", "anbn"),
+    ):
+        assert rows[name][sooner].seconds_to_goal < rows[name][later].seconds_to_goal
+    assert rows["adding"]["rnn"].score > 1 / 6
+    assert rows["mnist1d"]["rnn"].score < 0.2
+    for name in ("jsb_chorales", "piano_midi", "copy_memory"):
+        assert rows[name]["mingru"].score == min(row.score for row in rows[name].values())
+    gated = ("lstm", "gru", "gru_before", "mingru")
+    for name in ("parity", "mnist1d", "image_rows", "anbn"):
+        assert rows[name]["mingru"].score == min(rows[name][cell].score for cell in gated)
+    assert rows["parity"]["mingru"].score < 0.7
+    for cell in ("lstm", "gru", "gru_before"):
+        learned = [score > 0.99 for score in rows["temporal_order"][cell].scores]
+        assert learned == [True, False, False]
+    assert not any(row.reached for row in rows["copy_memory"].values())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import re
 import shlex
 import textwrap
@@ -18,7 +19,8 @@ from grukit.cli.main import app
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "ARCHITECTURE.md", ROOT / "CONTRIBUTING.md"]
-PAGES += sorted(page for page in (ROOT / "docs").rglob("*.md") if "_build" not in page.parts)
+MADE = {"_build", "_figures"}
+PAGES += sorted(page for page in (ROOT / "docs").rglob("*.md") if not MADE & set(page.parts))
 BLOCK = re.compile(r"^(?P<indent> *)```(?P<kind>\w+)\n(?P<body>.*?)^(?P=indent)```$", re.M | re.S)
 FENCE = re.compile(r"^ *(?:```|~~~).*\b(python|bash|toml|output)\b", re.M)
 FILE_NAME = re.compile(r"# (\S+\.toml)\n")
@@ -120,6 +122,19 @@ def test_no_code_block_is_overlooked(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     for kind in ("python", "bash", "toml", "output"):
         assert FENCE.findall(text).count(kind) == len(blocks(text, kind)), f"{page}: {kind}"
+
+
+def test_the_figures_of_the_pages_are_drawn_from_saved_results(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "docs")
+    figures = importlib.import_module("figures")
+    figures.draw(tmp_path)
+    text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+    wanted = set(re.findall(r"\.\./_figures/([\w.]+)", text))
+    assert wanted == {file.name for file in tmp_path.iterdir()}
+    assert len(wanted) >= 4
+    lines = (tmp_path / "scores.md").read_text(encoding="utf-8").splitlines()
+    assert len(lines) == 2 + len(figures.compared().questions)
+    assert all("**" in line for line in lines[2:])
 
 
 def test_there_is_something_to_check():

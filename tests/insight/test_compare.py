@@ -3,12 +3,15 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import multiprocessing
+import os
+import signal
 
 import numpy as np
 import pytest
 import torch
 
-from grukit.core.errors import DataError, GrukitError, ParameterError
+from grukit.core.errors import DataError, GrukitError, Interrupted, ParameterError
 from grukit.data.problems import problem
 from grukit.insight import compare as module
 from grukit.insight.compare import compare, read_comparison
@@ -205,6 +208,17 @@ def test_a_process_that_fails_is_told(tmp_path, monkeypatch):
     trial = Trial("adding", setup, "rnn", 4, 0.03, 0)
     with pytest.raises(GrukitError, match=r"adding-rnn-0.03-0-\w+ ended with exit code 1"):
         list(module._apart([trial], tmp_path, 1))
+
+
+def test_a_signal_ends_all_processes_and_the_same_call_goes_on(tmp_path):
+    def stop(*_):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    two = {"cells": ["rnn"], "folder": tmp_path, "seeds": 1, "processes": 2}
+    with pytest.raises(Interrupted, match=f"what is done is saved in {tmp_path}"):
+        compare({"adding": TINY}, **two, tell=stop)
+    assert not multiprocessing.active_children()
+    assert len(compare({"adding": TINY}, **two).runs) == 2
 
 
 def test_a_problem_of_ones_own(tmp_path):

@@ -23,7 +23,7 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Literal
 
-from grukit.core.errors import DataError, GrukitError, ParameterError, must_be
+from grukit.core.errors import DataError, GrukitError, Interrupted, ParameterError, must_be
 from grukit.core.files import write_atomically
 from grukit.core.rules import check, each, integer, one_of
 from grukit.data.problems import Problem
@@ -31,7 +31,10 @@ from grukit.insight.setups import BUDGETS, Setup
 from grukit.insight.trial import Trial, built, run, saved
 from grukit.nn.sequence_model import comparable_cells, width_for
 from grukit.results.comparison import Comparison, Question
+from grukit.training.signals import SignalWatch
 
+# A signal is seen so soon.
+_SECONDS_BETWEEN_LOOKS = 0.5
 Problems = Sequence[str | Problem] | Mapping[str, Setup]
 Tell = Callable[[Trial, int, int], None]
 
@@ -172,27 +175,35 @@ def _apart(trials: Sequence[Trial], folder: Path, processes: int) -> Iterator[Tr
     """Each trial in a process of its own, so many at a time, told as they end."""
     context = multiprocessing.get_context("spawn")
     waiting, running = list(trials), {}
-    try:
-        while waiting or running:
-            while waiting and len(running) < processes:
-                trial = waiting.pop(0)
-                process = context.Process(target=_alone, args=(trial, folder))
-                process.start()
-                running[process.sentinel] = process, trial
-            for sentinel in wait(list(running)):
-                process, trial = running.pop(sentinel)
-                process.join()
-                if process.exitcode != 0:
-                    raise GrukitError(
-                        f"the run {trial.name} ended with exit code {process.exitcode}; what is "
-                        "done is saved: the same call goes on"
+    with SignalWatch() as signals:
+        try:
+            while waiting or running:
+                while waiting and len(running) < processes:
+                    trial = waiting.pop(0)
+                    process = context.Process(target=_alone, args=(trial, folder))
+                    process.start()
+                    running[process.sentinel] = process, trial
+                ended = wait(list(running), _SECONDS_BETWEEN_LOOKS)
+                if signals.received is not None:
+                    raise Interrupted(
+                        signals.received,
+                        f"the comparison stopped; what is done is saved in {folder}: the same call "
+                        "goes on",
                     )
-                yield trial
-    finally:
-        for process, _ in running.values():
-            process.terminate()
-        for process, _ in running.values():
-            process.join()
+                for sentinel in ended:
+                    process, trial = running.pop(sentinel)
+                    process.join()
+                    if process.exitcode != 0:
+                        raise GrukitError(
+                            f"the run {trial.name} ended with exit code {process.exitcode}; what "
+                            "is done is saved: the same call goes on"
+                        )
+                    yield trial
+        finally:
+            for process, _ in running.values():
+                process.terminate()
+            for process, _ in running.values():
+                process.join()
 
 
 def _alone(trial: Trial, folder: Path) -> None:

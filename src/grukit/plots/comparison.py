@@ -78,11 +78,13 @@ class ComparisonDisplay:
         """The same lines to read values from; MissingExtra without plotly."""
         titles = [question.title for question in self.questions]
         labels = ["validation loss"] * len(titles)
-        page = Page(labels, titles, "Validation loss", "epoch")
+        page = Page(labels, titles, "Validation loss", "epoch", log=True)
         for row, question in enumerate(self.questions, start=1):
             for cell in self._cells(question):
                 epochs, _, middle, _ = self._curve(question, cell)
                 page.line(row, epochs, middle, NAMES.get(cell, cell), _COLORS.get(cell, GREY))
+            if question.goal is not None:
+                page.level(row, question.goal)
         return page
 
     def _repr_png_(self) -> bytes:

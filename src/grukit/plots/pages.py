@@ -24,6 +24,7 @@ class Page:
         titles: a line above each row, or nothing.
         title: of the page. xlabel: of the axis below.
         note: small words below, such as what was left out.
+        log: whether the rows' own axes are logarithmic.
     """
 
     def __init__(
@@ -33,6 +34,7 @@ class Page:
         title: str,
         xlabel: str,
         note: str = "",
+        log: bool = False,
     ) -> None:
         require("plotly")
         rows = len(ylabels)
@@ -57,6 +59,8 @@ class Page:
         self._figure.update_annotations(font_size=13, x=0, xanchor="left")
         self._figure.update_xaxes(gridcolor=PALE, linecolor=GREY, showgrid=False)
         self._figure.update_xaxes(title_text=below, row=rows, col=1)
+        if log:
+            self._figure.update_yaxes(type="log")
         for row, label in enumerate(ylabels, start=1):
             self._figure.update_yaxes(
                 title_text=html.escape(label), gridcolor=PALE, zeroline=False, row=row, col=1
@@ -104,6 +108,10 @@ class Page:
         """A dashed line across a row."""
         self._figure.add_vline(x=x, line={"color": GREY, "dash": "dot", "width": 1}, row=row, col=1)
 
+    def level(self, row: int, y: float) -> None:
+        """A dotted line along a row."""
+        self._figure.add_hline(y=y, line={"color": GREY, "dash": "dot", "width": 1}, row=row, col=1)
+
     def shade(self, row: int, first: Any, last: Any, color: str) -> None:
         """A stretch of time behind the lines of a row, which must have been drawn."""
         style = {"fillcolor": color, "line_width": 0, "layer": "below"}
@@ -114,7 +122,8 @@ class Page:
         return self._figure.to_html(include_plotlyjs=True, full_html=True, div_id="grukit")
 
     def to_fragment(self, name: str) -> str:
-        """The figure alone; see `fragment`."""
+        """The figure alone, without its title; see `fragment`."""
+        self._figure.update_layout(title=None)
         return fragment(self._figure, name)
 
     def _add(self, row: int, label: str, in_legend: bool = True, **trace: Any) -> None:

@@ -220,7 +220,7 @@ def table_cells(row: Row) -> tuple[str, ...]:
         "-" if row.seconds_to_goal is None else f"{row.seconds_to_goal:.3g}",
         "-" if row.reached is None else f"{row.reached} of {len(row.scores)}",
         f"{row.score:.4g}",
-        "-" if row.low is None or row.high is None else f"{row.low:.4g} to {row.high:.4g}",
+        "-" if row.low is None or row.high is None else f"{row.low:.3g} to {row.high:.3g}",
     )
 
 
