@@ -128,6 +128,25 @@ def test_a_constant_gate_has_the_memory_of_its_power():
         assert unit.memory.low == unit.memory.high == unit.memory.median
 
 
+@pytest.mark.parametrize("kind", [nn.GRU, nn.LSTM, nn.MinGRU])
+def test_the_memory_is_that_of_the_gate_that_carries_the_state_on(kind):
+    """All its other gates are at 1/2, as they are of weights of 0."""
+    layer = kind(5, 3)
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            parameter.zero_()
+        # The update gate is the second of a GRU and the first of a minGRU, the forget gate the
+        # second of an LSTM.
+        first = 0 if kind is nn.MinGRU else 3
+        layer.weight_ih_l0[first + 3 : first + 6] = torch.eye(5)[:3] * 0.2
+        layer.bias_ih_l0[first : first + 3] = torch.logit(torch.tensor([0.5, 0.9, 0.98]))
+    report = report_of(layer)
+    assert [unit.memory.median for unit in report.units] == [2, 10, 50]
+    assert units(report, "holds") == [2]
+    said = "half of the units keep 1/e of their state for 10 steps or more; the longest for 50"
+    assert said in "\n".join(report.words())
+
+
 def test_a_memory_longer_than_the_sequence_is_told_as_such():
     (unit,) = inspect_gates([record(np.full((100, 1), 0.9999))]).units
     assert unit.memory.median == math.inf
@@ -265,6 +284,48 @@ def test_of_a_few_steps_it_is_not_said_what_units_do():
         report = inspect_gates(short, {"a": np.arange(float(steps))})
         assert not report.named("holds")
         assert not report.follows
+
+
+def test_states_beyond_1_are_not_saturated():
+    states = np.linspace(1.0, 9.0, 50)[:, None]
+    own = GateRecord("layer", "rnn", tuple(map(str, range(50))), {"hidden": states})
+    (unit,) = inspect_gates([own]).units
+    assert unit.is_ == ()
+
+
+def test_what_is_saturated_is_not_said_to_hold():
+    gates = {"update": np.full((100, 1), 0.999), "hidden": np.full((100, 1), 0.99)}
+    (unit,) = inspect_gates([GateRecord("layer", "gru", tuple("a" * 100), gates)]).units
+    assert unit.memory.median == math.inf
+    assert unit.is_ == ("saturated",)
+
+
+def test_of_a_projection_the_gates_are_of_other_units():
+    layer = nn.LSTM(5, 6, proj_size=2)
+    with torch.no_grad():
+        layer.bias_ih_l0[6:12] = 20.0
+    report = report_of(layer)
+    assert len(report.units) == 2
+    assert not any(unit.stuck or unit.memory or unit.passing for unit in report.units)
+
+
+def test_the_features_of_a_text():
+    text = 'a) "B(c\n[d]" 7e'
+    found = text_features(text)
+    wanted = {
+        "bracket depth": [0, 0, 0, 0, 0, 1, 1, 1, 2, 2, 1, 1, 1, 1, 1],
+        "inside quotes": [0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0],
+        "place in the word": [1, 2, 0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 0, 1, 2],
+        "place in the line": [1, 2, 3, 4, 5, 6, 7, 0, 1, 2, 3, 4, 5, 6, 7],
+        "space": [sign.isspace() for sign in text],
+        "capital": [sign == "B" for sign in text],
+        "digit": [sign == "7" for sign in text],
+        "vowel": [sign in "ae" for sign in text],
+        "punctuation": [sign in '()[]"' for sign in text],
+    }
+    assert {name: values.tolist() for name, values in found.items()} == wanted
+    assert "digit" not in text_features("a b")
+    assert word_ends(["a", " b", "\n"]).tolist() == [False, True, True]
 
 
 def test_gates_that_are_no_numbers_are_refused():

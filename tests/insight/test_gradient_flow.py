@@ -174,6 +174,23 @@ def test_what_cannot_be_looked_at_is_refused():
         gradient_flow(nn.GRU(3, 4), torch.randn(0, 1, 3))
 
 
+def test_a_callback_starts_where_the_network_does():
+    class Network(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer, self.state = nn.GRU(3, 4, 2), torch.nn.Parameter(torch.randn(2, 2, 4))
+
+        def forward(self, x):
+            return self.layer(x, self.state)
+
+    network, x = Network(), torch.randn(6, 2, 3)
+    (flows,) = GradientFlowCallback(network, lambda: network(x)).flows.values()
+    assert list(flows) == ["layer, layer 1", "layer, layer 2"]
+    for index, flow in enumerate(flows.values()):
+        wanted = gradient_flow(network.layer, x, network.state, index=index)
+        np.testing.assert_array_equal(flow.log_norms, wanted.log_norms)
+
+
 @pytest.mark.parametrize(
     ("gain", "steps", "said"),
     [

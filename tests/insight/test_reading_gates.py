@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import math
 import os
 from types import SimpleNamespace
 
@@ -24,6 +25,7 @@ from grukit import (
 from grukit.core.errors import DataError, NotFittedError, ParameterError
 from grukit.data.synthetic import seasonal_series
 from grukit.data.synthetic_speech import spoken_tones, write_spoken
+from grukit.insight import gates
 from grukit.insight.gates import inspect_gates, read_gates
 from grukit.insight.recording import recorded
 from grukit.nn.chunked import ChunkedBidirectional
@@ -155,6 +157,31 @@ def test_what_is_inside_the_gates_gives_the_gates(reset_after, options):
         np.testing.assert_allclose(keep * own.before + (1 - keep) * new, own.hidden, atol=1e-12)
 
 
+def test_a_network_is_read_as_it_predicts_with_what_it_gives_its_layers():
+    class Network(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.dropout, self.layer = torch.nn.Dropout(0.5), nn.GRU(3, 4)
+
+        def forward(self, x, **given):
+            return self.layer(self.dropout(x), **given)
+
+    network, x = Network().train(), torch.randn(8, 1, 3)
+    resets = torch.zeros(8, 1, dtype=torch.bool)
+    resets[5] = True
+    hx = torch.randn(1, 1, 4)
+    given = {"hx": hx, "lengths": torch.tensor([7]), "resets": resets}
+    reading = SimpleNamespace(network=network, run=lambda: network(x, **given), about={})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gates, "_reading", lambda model, input: reading)
+        (record,) = read_gates(network, x, inside=True)
+    with torch.no_grad():
+        wanted, _ = network.layer(x, **given)
+    assert len(record) == 7
+    np.testing.assert_allclose(record.hidden, wanted[:7, 0].numpy(), atol=1e-6)
+    np.testing.assert_allclose(record.before[[0, 5]], [hx[0, 0].numpy(), np.zeros(4)], atol=1e-6)
+
+
 def test_reading_leaves_no_trace_in_the_network():
     network = nn.GRU(3, 4).train()
     read_gates(network, torch.randn(5, 1, 3))
@@ -198,6 +225,8 @@ def test_a_generator_is_read_character_by_character():
     assert record.step == "character"
     assert record.features["bracket depth"].tolist() == [0, 0, 0, 1, 1, 1, 1, 0]
     assert np.flatnonzero(record.boundaries).tolist() == [2, 5]
+    # Before the text it reads the end of another.
+    np.testing.assert_allclose(read_gates(model, "c")[0].hidden[0], record.hidden[0], atol=1e-6)
 
 
 def test_a_file_of_text_is_read_as_for_training(tmp_path):
@@ -249,6 +278,9 @@ def test_a_forecaster_is_read_over_its_lookback(settings):
     assert record.step == "row"
     assert record.steps[0].startswith(str(pd.Timestamp(table.ds.max()) - pd.Timedelta("23h"))[:10])
     assert len(record) == (23 if settings else 24)
+    hours = pd.to_datetime(list(record.steps)).hour
+    clock = np.sin(math.tau * hours / 24)
+    np.testing.assert_allclose(record.features["calendar hour_of_day_sin"], clock, atol=1e-6)
     assert "y" in record.features
     y = table[table.unique_id == first].y.to_numpy()[-24:][: len(record)]
     known = ~np.isnan(y)
@@ -289,7 +321,9 @@ def test_a_recognizer_is_read_by_seconds(look_ahead, tmp_path, monkeypatch):
     assert record.step == "moment"
     assert float(record.steps[1].removesuffix(" s")) == pytest.approx(model.step_, abs=0.005)
     assert record.picture.shape == (len(record), 10)
-    assert set(record.features) == {"loudness"}
+    loudness, energy = record.features.pop("loudness"), record.picture.max(axis=1)
+    assert not record.features
+    assert np.corrcoef(loudness, energy)[0, 1] > 0.5
     words = [SimpleNamespace(end=2.5 * model.step_), SimpleNamespace(end=99.0)]
     monkeypatch.setattr(model, "transcribe", lambda source: SimpleNamespace(words=words))
     record = read_gates(model, path)[0]

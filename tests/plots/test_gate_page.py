@@ -12,7 +12,7 @@ import torch
 
 from grukit import nn
 from grukit.insight.gates import inspect_gates, read_gates
-from grukit.plots.gate_page import MOST_STEPS, MOST_UNITS, gate_page, labels_of
+from grukit.plots.gate_page import MOST_STEPS, MOST_UNITS, gate_page, labels_of, notable
 from grukit.results.gates import GateRecord
 from headless import opened
 
@@ -76,6 +76,23 @@ def test_what_is_left_out_is_told():
     assert (len(layer["steps"]), len(layer["units"])) == (MOST_STEPS, MOST_UNITS)
     wanted = "64 of 70 units shown, 6 left out; 600 of 800 characters shown, 200 left out"
     assert layer["note"] == wanted
+
+
+def test_of_many_units_those_worth_looking_at_are_chosen():
+    random = np.random.default_rng(0)
+    hidden = random.normal(0, 0.02, (100, 9))
+    hidden[:, 2] = 0.0
+    hidden[:, 4] *= 20
+    feature = hidden[:, 6].copy()
+    update = np.full((100, 9), 0.5)
+    update[:, 8] = 0.99
+    own = GateRecord("a", "gru", tuple("a" * 100), {"update": update, "hidden": hidden})
+    report = inspect_gates([own], {"feature": feature})
+    assert notable(own, report, 3).tolist() == [4, 6, 8]
+    assert notable(own, report, 8).tolist() == [0, 1, 3, 4, 5, 6, 7, 8]
+    (layer,) = data_of(gate_page([own], report, "Gates"))["layers"]
+    assert layer["does"][6] == "feature +1.00"
+    assert layer["does"][8] == "holds"
 
 
 def test_pointing_at_a_step_shows_the_four_equations_with_its_numbers(tmp_path):
@@ -167,13 +184,41 @@ def test_keys_choices_and_the_map_lead_to_other_steps_and_units(tmp_path):
     document.getElementById("gate").selectedIndex = 1;
     document.getElementById("gate").dispatchEvent(new Event("change"));
     told.push(document.querySelector(".now").textContent);
-    return told;
+    remember();
+    return [...told, location.hash];
     """
-    right, down, clicked, now = opened(page_of(records_of()), script, tmp_path)
+    right, down, clicked, now, address = opened(page_of(records_of()), script, tmp_path)
     assert "unit 0, character 3" in right
     assert "unit 1, character 3" in down
     assert "unit 3, character 11" in clicked
     assert now == TEXT[10]
+    assert address == "#layer=0&unit=3&step=10"
+
+
+def test_an_address_leads_to_its_place(tmp_path):
+    script = "return document.getElementById('where').textContent;"
+    for address, wanted in (
+        ("#layer=0&unit=2&step=5", "GRU, unit 2, character 6 of 15"),
+        ("#layer=9&unit=99&step=99&gate=__proto__", "GRU, unit 3, character 15 of 15"),
+        ("#unit=-1&step=x", "GRU, unit 0, character 1 of 15"),
+    ):
+        page = page_of(records_of()).replace('"use strict";', f'location.hash = "{address}";')
+        assert opened(page, script, tmp_path).startswith(wanted)
+
+
+def test_keys_scroll_a_long_text_and_the_map(tmp_path):
+    script = """
+    const text = document.getElementById("text"), maps = document.getElementById("maps");
+    for (let at = 0; at < 501; at++)
+      document.dispatchEvent(new KeyboardEvent("keydown", {key: "ArrowRight"}));
+    const box = own => own.getBoundingClientRect(), now = box(text.querySelector(".now"));
+    const column = box(document.getElementById("column"));
+    return [text.querySelector(".now").dataset.step,
+      now.top >= box(text).top && now.bottom <= box(text).bottom,
+      column.left >= box(maps).left && column.right <= box(maps).right];
+    """
+    found = opened(page_of(records_of(text="ab cd " * 100)), script, tmp_path, (500, 800))
+    assert found == ["501", True, True]
 
 
 @pytest.mark.parametrize("bands", [1, 8])

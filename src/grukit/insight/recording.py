@@ -134,7 +134,7 @@ def _of_cell(cell: Any) -> Layer:
     with torch.no_grad():
         for name, parameter in layer.named_parameters():
             parameter.copy_(cell.get_parameter(name.removesuffix("_l0")))
-    return layer.eval()
+    return layer
 
 
 def _hook(name: str, layer: Layer, order: str, calls: list[LayerCall]) -> Callable[..., None]:
@@ -146,11 +146,7 @@ def _hook(name: str, layer: Layer, order: str, calls: list[LayerCall]) -> Callab
             input, lengths = pad_packed_sequence(input, layer.batch_first)
         if order == "step":
             input, hx = _as_sequence(input), None if hx is None else map_state(hx, _as_sequence)
-        if hx is not None:
-            hx = map_state(hx, Tensor.detach)
-        calls.append(
-            LayerCall(name, layer, input.detach(), hx, lengths, named.get("resets"), order)
-        )
+        calls.append(LayerCall(name, layer, input, hx, lengths, named.get("resets"), order))
 
     return hook
 
