@@ -94,7 +94,7 @@ def gradients() -> Figure:
     }
     axes = figure.subplots(1, 2, sharey=True)
     for ax, when, title in zip(
-        axes, ("before", "after"), ("new", "after 200 updates"), strict=True
+        axes, ("before", "after"), ("new", "after 1,000 updates"), strict=True
     ):
         for name, (label, colour, dashes) in styles.items():
             own = rows[name][when]

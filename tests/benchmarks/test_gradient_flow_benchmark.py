@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 import sys
 from pathlib import Path
 
@@ -33,11 +34,23 @@ def test_the_page_holds_the_saved_rows():
 
 
 def test_the_saved_rows_tell_what_the_page_says():
+    """Of docs/benchmarks/gradient-flow.md and docs/explanation/understanding-grus.md."""
     rows = json.loads(benchmark.RESULTS.read_text())
-    for when in ("before", "after"):
-        assert rows["rnn"][when]["verdict"] == "vanishing"
-        assert rows["rnn"][when]["r_squared"] > 0.99
-        for name in ("lstm chrono", "gru chrono"):
-            assert rows[name][when]["verdict"] == "steady"
-    for name in ("lstm", "gru"):
-        assert rows[name]["before"]["rate"] < 0.7
+    for name in ("rnn", "lstm", "gru"):
+        new = rows[name]["before"]
+        assert new["verdict"] == "vanishing"
+        assert new["rate"] < 0.7
+        assert new["r_squared"] > 0.99
+        assert 10 < new["reach"] < 15
+    for name in ("rnn", "lstm"):
+        assert rows[name]["after"]["verdict"] == "vanishing"
+        assert rows[name]["loss"] > 0.16
+    assert rows["rnn"]["after"]["rate"] < rows["rnn"]["before"]["rate"]
+    for name in ("gru", "lstm chrono", "gru chrono"):
+        after = rows[name]["after"]
+        assert after["verdict"] == "steady"
+        assert after["reach"] == benchmark.LONG["steps"]
+        assert after["log_norm"][-1] > math.log(0.05)
+        assert rows[name]["loss"] < 0.002
+    for name in ("lstm chrono", "gru chrono"):
+        assert rows[name]["before"]["verdict"] == "steady"
