@@ -54,6 +54,19 @@ def test_a_table_and_a_recording_are_read(grukit, model, hours, recognizer, wavs
     assert '"picture":[[' in (tmp_path / "page.html").read_text(encoding="utf-8")
 
 
+def test_what_is_known_of_the_future_is_given(grukit, hours, tiny, tmp_path):
+    table = pd.read_csv(hours)
+    table["promo"] = table.index % 5 == 0
+    past, future, model = (tmp_path / name for name in ("past.csv", "future.csv", "model"))
+    table[:-6].to_csv(past, index=False)
+    table[-6:].drop(columns="y").to_csv(future, index=False)
+    told = grukit("train", "forecast", past, "-o", model, *tiny, "--future-covariate", "promo")
+    assert told.code == 0, told.err
+    told = grukit("inspect", model, "--gates", "--future", future)
+    assert told.out.startswith("encoder: 4 units over 24 rows"), told.err
+    assert "'promo' must be given" in grukit("inspect", model, "--gates").err
+
+
 def test_a_translator_has_nothing_but_gates(grukit, tmp_path):
     model = Translator(tokenizer="char", hidden_size=8, embedding_size=4, training=ONCE)
     model.fit(["ab", "ba"] * 5, ["ba", "ab"] * 5).save(tmp_path / "model")
@@ -71,5 +84,6 @@ def test_what_makes_no_sense_is_refused(grukit, writer, model, tmp_path):
         (writer, "--text", "a", "--page", tmp_path / "page.html"),
         (writer, "--gates", "--text", "a", "--page", tmp_path / "page.png"),
         (model, "--gates", "--text", "a"),
+        (writer, "--gates", "--text", "a", "--future", model),
     ):
         assert grukit("inspect", *senseless).code == 2, senseless

@@ -287,6 +287,34 @@ def test_a_forecaster_is_read_over_its_lookback(settings):
     assert np.corrcoef(record.features["y"][known], y[known])[0, 1] > 0.999
 
 
+def test_every_column_that_a_forecaster_reads_has_its_name():
+    table = pd.DataFrame(seasonal_series(count=1, length=160))
+    random = np.random.default_rng(0)
+    table["kind"] = random.choice(["a", "b"], 160)
+    table["load"] = np.where(random.random(160) < 0.2, np.nan, random.normal(size=160))
+    table["wind"] = random.normal(size=160)
+    model = Forecaster(
+        horizon=6,
+        lookback=24,
+        hidden_size=4,
+        past_covariates=["kind", "load"],
+        future_covariates=["wind"],
+        training=ONCE,
+    ).fit(table)
+    known = table[:-6]
+    with pytest.raises(DataError, match="'wind' must be given"):
+        read_gates(model, known)
+    (record,) = read_gates(model, (known, table[-6:].drop(columns="y")))
+    last = known[-24:]
+    features = record.features
+    np.testing.assert_array_equal(features["kind b"], last.kind == "b")
+    np.testing.assert_array_equal(features["load missing"], last.load.isna())
+    there = last.load.notna().to_numpy()
+    for name, values in (("load", last.load[there]), ("wind", last.wind)):
+        own = features[name][there] if name == "load" else features[name]
+        assert np.corrcoef(own, values)[0, 1] > 0.999
+
+
 @pytest.mark.parametrize("method", ["forecast", "autoencoder"])
 def test_a_detector_is_read_row_by_row(method):
     values = np.sin(np.arange(300) / 5)

@@ -23,7 +23,7 @@ _TAKEN = {
     "generation": ("data", "text", "output", "plot", "json"),
     "speech": ("data", "output", "plot", "json"),
 }
-_TAKEN_WITH_GATES = ("gates", "data", "text", "output", "plot", "page", "json")
+_TAKEN_WITH_GATES = ("gates", "data", "future", "text", "output", "plot", "page", "json")
 
 
 def inspect(
@@ -133,7 +133,7 @@ def inspect(
     estimator = load_model(model)
     if gates:
         only(context, f"{estimator.task} --gates", *_TAKEN_WITH_GATES)
-        inspect_gates(estimator, data, text, output, plot, page, json)
+        inspect_gates(estimator, data, future, text, output, plot, page, json)
         return
     if page:
         raise typer.BadParameter("--page goes with --gates")

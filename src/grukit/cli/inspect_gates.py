@@ -20,6 +20,7 @@ _MOST_CHARACTERS, _MOST_SECONDS = 5_000, 30.0
 def inspect_gates(
     model: Any,
     data: str | None,
+    future: Path | None,
     text: str | None,
     output: Path | None,
     plot: Path | None,
@@ -29,7 +30,7 @@ def inspect_gates(
     """Print, draw and write the gates."""
     from grukit.insight import gates
 
-    given = _input_of(model, data, text)
+    given = _input_of(model, data, future, text)
     records = gates.read_gates(model, given, inside=True)
     report = gates.inspect_gates(records)
     if output:
@@ -53,9 +54,11 @@ def inspect_gates(
         show("\n".join(report.words()))
 
 
-def _input_of(model: Any, data: str | None, text: str | None) -> Any:
+def _input_of(model: Any, data: str | None, future: Path | None, text: str | None) -> Any:
     from grukit.data.texts import pieces
 
+    if future is not None and model.task != "forecast":
+        raise typer.BadParameter(f"--future is not for a model of task {model.task!r}")
     if model.task in _TEXTS:
         if (text is None) == (data is None):
             raise typer.BadParameter("a model of texts takes DATA or --text")
@@ -67,7 +70,7 @@ def _input_of(model: Any, data: str | None, text: str | None) -> Any:
     if text is not None:
         raise typer.BadParameter(f"--text is not for a model of task {model.task!r}")
     if model.task == "forecast":
-        return None if data is None else read_data(data)
+        return None if data is None else read_data(data), future
     if data is None:
         raise typer.BadParameter(f"a model of task {model.task!r} takes DATA")
     return _beginning(model, Path(data)) if model.task == "speech" else read_data(data)

@@ -61,6 +61,17 @@ class ColumnEncoder:
             return len(self.categories)
         return 2 if self.can_be_missing else 1
 
+    @property
+    def titles(self) -> list[str]:
+        """What to call each of them.
+
+        >>> ColumnEncoder("kind", categories=("a", "b")).titles
+        ['kind a', 'kind b']
+        """
+        if self.categories is not None:
+            return [f"{self.name} {category}" for category in self.categories]
+        return [self.name, f"{self.name} missing"][: self.width]
+
     def encode(self, values: np.ndarray) -> np.ndarray:
         """float32 [n, width], without NaN.
 

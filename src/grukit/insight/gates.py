@@ -30,7 +30,8 @@ def read_gates(model: Any, input: Any = None, *, inside: bool = False) -> list[G
     model: an estimator of grukit; a layer of grukit, torch.nn or Keras (or a list of those, as a
         stack); or any network in which there are such layers.
     input: for an estimator what it predicts from: a text or the Path of one, a table (None for a
-        forecaster: the end of its training data), a recording. For a layer or network what it is
+        forecaster: the end of its training data; with known-future covariates a tuple of the past
+        and of what is known), a recording. For a layer or network what it is
         called with, of a single sequence; a tuple for several arguments.
     inside: also what is added up inside the gates, and the states before (`GateRecord.sums`).
 

@@ -101,7 +101,8 @@ def of_translator(model: Any, input: Any) -> Reading:
 
 
 def of_forecaster(model: Any, input: Any) -> Reading:
-    """Of a Forecaster, and a table as for `predict` (None: the end of the training data).
+    """Of a Forecaster, and a table as for `predict` (None: the end of the training data), or a
+    tuple of that and the known-future covariates of the steps to come.
 
     Of several series the first is read, and named beside the layer.
     """
@@ -112,22 +113,20 @@ def of_forecaster(model: Any, input: Any) -> Reading:
     from grukit.tasks.forecast_settings import columns_of
 
     known = model._model
-    encoded, at, _ = ahead_of(known, columns_of(model), input, None)
+    data, future = input if isinstance(input, tuple) else (input, None)
+    encoded, at, _ = ahead_of(known, columns_of(model), data, future)
     batch = Windows(encoded, at[:1], known.shape).batch(torch.tensor([0]))
     lookback = known.shape.lookback
     times = encoded.times[at[0] - lookback : at[0]]
     past = batch.past[0].double().numpy()
     encoder = known.encoder
-    names = [(model.target, 1), ("observed", 1), (f"change of {model.target}", 1)]
-    names += [(column.name, column.width) for column in (*encoder.past, *encoder.future)]
-    names += [(f"calendar {name}", 1) for name in encoder.calendar.feature_names]
-    names += [(column.name, column.width) for column in encoder.issued]
-    features, first = {}, 0
-    for name, width in names:
-        for own in range(width):
-            title = name if width == 1 else f"{name} ({own + 1})"
-            features[title] = past[:, first + own]
-        first += width
+    covariates, issued = (
+        [title for column in columns for title in column.titles]
+        for columns in ((*encoder.past, *encoder.future), encoder.issued)
+    )
+    calendar = [f"calendar {name}" for name in encoder.calendar.feature_names]
+    own = [model.target, "observed", f"change of {model.target}"]
+    features = dict(zip([*own, *covariates, *calendar, *issued], past.T, strict=True))
     features = {name: values for name, values in features.items() if np.ptp(values) > 0}
     known_past = np.where(past[:, 1:2] > 0, past[:, :1], np.nan)
     if model.target in features:
