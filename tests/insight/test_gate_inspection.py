@@ -31,7 +31,7 @@ TEXT = bracketed()
 
 
 def report_of(layer, text=TEXT) -> GateReport:
-    return inspect_gates(read_gates(layer, one_hot(text)), text_features(text), word_ends(text))
+    return inspect_gates(read_gates(layer, one_hot(text), text=text))
 
 
 def units(report: GateReport, what: str) -> list[int]:
@@ -143,7 +143,7 @@ def test_the_memory_is_that_of_the_gate_that_carries_the_state_on(kind):
     report = report_of(layer)
     assert [unit.memory.median for unit in report.units] == [2, 10, 50]
     assert units(report, "holds") == [2]
-    said = "half of the units keep 1/e of their state for 10 steps or more; the longest for 50"
+    said = "half of the units keep 1/e of their state for 10 characters or more; the longest for 50"
     assert said in "\n".join(report.words())
 
 
@@ -191,16 +191,7 @@ def test_several_inputs_are_judged_together():
     records = []
     for seed in (1, 2):
         text = bracketed(300, seed)
-        (one,) = read_gates(planted_gru(), one_hot(text))
-        record = GateRecord(
-            one.layer,
-            one.cell,
-            tuple(text),
-            one.gates,
-            features=text_features(text),
-            boundaries=word_ends(text),
-        )
-        records.append(record)
+        records += read_gates(planted_gru(), one_hot(text), text=text)
     report = inspect_gates(records)
     assert report.steps == {"GRU": 600}
     assert counters(report) == [COUNTER]

@@ -69,6 +69,23 @@ def test_a_layer_of_torch_is_read_where_it_is(kind):
     assert len(record) == 4
 
 
+def test_a_layer_that_reads_a_text_is_told_it():
+    layer, text = torch.nn.GRU(3, 4), "a (b) c"
+    x = torch.randn(7, 1, 3)
+    (record,) = read_gates(layer, x, text=text)
+    assert record.steps == tuple(text)
+    assert record.step == "character"
+    assert record.features["bracket depth"].tolist() == [0, 0, 1, 1, 0, 0, 0]
+    assert np.flatnonzero(record.boundaries).tolist() == [1, 5]
+    (record,) = read_gates(layer, x[:3], text=["so", " good", "!"])
+    assert (record.step, record.steps[1]) == ("token", " good")
+    with pytest.raises(ParameterError, match="a sign or token for each step, 7, got 2"):
+        read_gates(layer, x, text="ab")
+    model = TextGenerator(hidden_size=4, training=ONCE).fit(TEXT)
+    with pytest.raises(ParameterError, match="text must be None for an estimator"):
+        read_gates(model, "a b", text="a b")
+
+
 @pytest.mark.parametrize("where", [nn, torch.nn])
 @pytest.mark.parametrize("kind", ["GRUCell", "LSTMCell", "RNNCell"])
 def test_a_cell_is_read_step_by_step(where, kind):

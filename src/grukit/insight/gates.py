@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from grukit.core.errors import ParameterError, must_be
-from grukit.insight.readings import READINGS, Reading, Steps, of_module
+from grukit.insight.readings import READINGS, Reading, Steps, of_module, of_pieces
 from grukit.insight.recording import LayerCall, recorded
 from grukit.insight.units import inspect_records
 from grukit.nn.convert import from_keras
@@ -19,7 +19,9 @@ from grukit.results.gate_report import GateReport
 from grukit.results.gates import GateRecord, Sums
 
 
-def read_gates(model: Any, input: Any = None, *, inside: bool = False) -> list[GateRecord]:
+def read_gates(
+    model: Any, input: Any = None, *, text: Sequence[str] | None = None, inside: bool = False
+) -> list[GateRecord]:
     """What every recurrent layer of a model did while it read one input, in eval mode.
 
     >>> from grukit.nn import GRU
@@ -33,16 +35,22 @@ def read_gates(model: Any, input: Any = None, *, inside: bool = False) -> list[G
         forecaster: the end of its training data; with known-future covariates a tuple of the past
         and of what is known), a recording. For a layer or network what it is
         called with, of a single sequence; a tuple for several arguments.
+    text: for a layer or network that reads a text, what each step stands for: the text itself, or
+        its tokens. Labels, features and boundaries come from it, as for an estimator.
     inside: also what is added up inside the gates, and the states before (`GateRecord.sums`).
 
     One record for each layer, direction and member of an ensemble, in the order of the calls;
     several calls of a layer are put together. A layer that reads backwards is told in the order of
     the input. Dropout and other chance are left out.
 
-    Raises ParameterError for a model without recurrent layers and for several sequences; and what
-    the model raises.
+    Raises ParameterError for a model without recurrent layers, for several sequences, and for a
+    text of another length than each of them reads; and what the model raises.
     """
     reading = _reading(model, input)
+    if text is not None:
+        if reading.about:
+            raise ParameterError(must_be("text", "None for an estimator, which knows it", text))
+        reading = replace(reading, about=of_pieces(text))
     was_training = reading.network.training
     reading.network.eval()
     try:
@@ -58,7 +66,11 @@ def read_gates(model: Any, input: Any = None, *, inside: bool = False) -> list[G
     layers: dict[str, list[GateRecord]] = {}
     for part in found:
         layers.setdefault(part.layer, []).append(part)
-    return [_about(_joined(parts), reading.about) for parts in layers.values()]
+    records = [_joined(parts) for parts in layers.values()]
+    if text is not None and len(text) not in map(len, records):
+        wanted = f"of a sign or token for each step, {len(records[0])}"
+        raise ParameterError(must_be("text", wanted, len(text)))
+    return [_about(record, reading.about) for record in records]
 
 
 def inspect_gates(

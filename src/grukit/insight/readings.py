@@ -67,7 +67,7 @@ def of_generator(model: Any, input: Any) -> Reading:
     tokens = torch.from_numpy(model.tokenizer_.encode(text).astype(np.int64))
     # Before a text the model reads the end of the one before.
     labels, row = ["", *pieces], torch.cat([torch.tensor([model._end]), tokens])[None]
-    return Reading(model.network_, lambda: model.network_(row), _of_pieces(labels))
+    return Reading(model.network_, lambda: model.network_(row), of_pieces(labels))
 
 
 def of_classifier(model: Any, input: Any) -> Reading:
@@ -79,7 +79,7 @@ def of_classifier(model: Any, input: Any) -> Reading:
     return Reading(
         model.network_,
         lambda: model.network_(tokens[None], lengths),
-        _of_words(pieces) if model.tokenizer_.kind == WordTokenizer.kind else _of_pieces(pieces),
+        _of_words(pieces) if model.tokenizer_.kind == WordTokenizer.kind else of_pieces(pieces),
     )
 
 
@@ -97,7 +97,7 @@ def of_translator(model: Any, input: Any) -> Reading:
         for network in model.network_:
             network.start(row[None], lengths)
 
-    return Reading(model.network_, run, _of_pieces(pieces))
+    return Reading(model.network_, run, of_pieces(pieces))
 
 
 def of_forecaster(model: Any, input: Any) -> Reading:
@@ -203,7 +203,8 @@ READINGS: dict[str, Callable[[Any, Any], Reading]] = {
 """By the task of an estimator."""
 
 
-def _of_pieces(pieces: Sequence[str]) -> dict[int, Steps]:
+def of_pieces(pieces: Sequence[str]) -> dict[int, Steps]:
+    """Of signs or tokens that together are a text."""
     _check_any(pieces)
     single = all(len(piece) <= 1 for piece in pieces)
     step = "character" if single else "token"
