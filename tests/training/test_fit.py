@@ -335,6 +335,26 @@ def test_a_gradient_that_is_not_finite_is_divergence():
     assert torch.equal(weights(model), before)
 
 
+def test_a_gradient_whose_square_overflows_is_clipped_like_any_other():
+    """Over hundreds of steps a gradient may explode for once; that is what clipping is for."""
+
+    def trained_on(steepness, clip_norm):
+        def loss(model, batch):
+            x, y, seen = batch
+            part = masked_loss(model, (x.float(), y.float(), seen))
+            return LossSum(part.total * steepness, part.count)
+
+        model = linear().float()
+        config = replace(PLAIN, epochs=1, clip_norm=clip_norm)
+        fit(model, loss, masked_rows(), None, config)
+        return weights(model)
+
+    assert not torch.equal(trained_on(1e30, 0.1), weights(linear().float()))
+    torch.testing.assert_close(trained_on(1e30, 0.1), trained_on(1e3, 0.1))
+    with pytest.raises(DivergenceError, match="the gradient norm must be finite, got inf"):
+        trained_on(1e30, None)
+
+
 def test_a_validation_loss_that_is_not_finite_is_divergence():
     loss, _ = scripted([float("nan")])
     with pytest.raises(DivergenceError, match="epoch 1: the validation loss must be finite"):

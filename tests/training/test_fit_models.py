@@ -64,6 +64,17 @@ def test_a_norm_of_all_models_together_would_be_noticed():
     assert not torch.allclose(joint.weight[0], alone(0)[0].weight, rtol=1e-2)
 
 
+def test_a_gradient_whose_square_overflows_in_one_model_is_clipped_in_this_one():
+    def steep(model, batch) -> LossSum:
+        loss = joint_loss(model, batch)
+        return LossSum(loss.total + 1e30 * model.weight[1].sum(), loss.count)
+
+    joint = together()
+    fit(joint, steep, rows(), config=CONFIG, seed=3)
+    torch.testing.assert_close(joint.weight[0], alone(0)[0].weight)
+    assert joint.weight.isfinite().all()
+
+
 def test_a_gradient_that_is_not_finite_in_one_model_is_divergence():
     def poisoned(model, batch) -> LossSum:
         loss = joint_loss(model, batch)

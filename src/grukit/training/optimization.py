@@ -196,14 +196,22 @@ class Optimization:
 
     def _clip(self) -> float:
         """The norm of the gradient before it was clipped, of several models the largest."""
-        if self.models is None:
-            return float(nn.utils.clip_grad_norm_(self.parameters, self._clip_norm))
         grads = [p.grad for p in self.parameters if p.grad is not None]
-        norms = torch.stack([grad.flatten(1).square().sum(1) for grad in grads]).sum(0).sqrt()
-        factors = (self._clip_norm / (norms + 1e-6)).clamp(max=1.0)
+        norms = self._norms(grads)
+        if self._clip_norm < math.inf and not norms.isfinite().all():
+            # The square of a number overflows long before the number does.
+            norms = self._norms([grad.cpu().double() for grad in grads])
+        factors = (self._clip_norm / (norms + 1e-6)).clamp(max=1.0).to(grads[0])
         for grad in grads:
-            grad.mul_(factors.view(-1, *[1] * (grad.dim() - 1)))
+            shape = [-1, *[1] * (grad.dim() - 1)] if self.models else []
+            grad.mul_(factors.view(shape))
         return float(norms.max())
+
+    def _norms(self, grads: list[Tensor]) -> Tensor:
+        """By model the norm of its whole gradient: [K], of a single one [1]."""
+        rows = [grad.reshape(self.models or 1, -1) for grad in grads]
+        each = torch.stack([torch.linalg.vector_norm(row, dim=1) for row in rows])
+        return torch.linalg.vector_norm(each, dim=0)
 
 
 def _divergence(what: str, value: float, where: str) -> DivergenceError:
