@@ -27,7 +27,7 @@ from grukit.core.errors import DownloadError
 from grukit.core.files import write_atomically
 from grukit.insight.compare import compare
 from grukit.insight.setups import BUDGETS, Setup
-from grukit.nn.sequence_model import comparable_cells
+from grukit.nn.by_name import LAYER_OF
 from grukit.results.comparison import TABLE_HEAD, Comparison, table_cells
 
 HERE = Path(__file__).parent
@@ -148,7 +148,7 @@ def measured(
         try:
             comparison = compare(
                 {own.problem: own.setup},
-                cells or comparable_cells(),
+                cells or tuple(LAYER_OF),
                 folder=folder / name,
                 seeds=own.seeds,
                 processes=processes,

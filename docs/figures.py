@@ -12,9 +12,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyBboxPatch
 
+from grukit.nn.by_name import LAYER_OF
 from grukit.plots.comparison import ComparisonDisplay
+from grukit.results.cells import NAMES
 from grukit.results.comparison import Comparison
-from grukit.results.verdict import NAMES, differ
+from grukit.results.verdict import differ
 
 RESULTS = Path(__file__).parents[1] / "benchmarks" / "results"
 INK, GREY = "#222222", "#767676"
@@ -123,15 +125,15 @@ def scores() -> str:
     """
     found = compared()
     lines = [
-        f"| | {' | '.join(NAMES.values())} | knowing nothing |",
-        "| --- |" + " ---: |" * (len(NAMES) + 1),
+        f"| | {' | '.join(NAMES[cell] for cell in LAYER_OF)} | knowing nothing |",
+        "| --- |" + " ---: |" * (len(LAYER_OF) + 1),
     ]
     for question in found.questions:
         rows = {row.cell: row for row in found.rows(question.name)}
         pick = max if question.higher_is_better else min
         best = pick(rows.values(), key=lambda row: row.score)
         cells = []
-        for name in NAMES:
+        for name in LAYER_OF:
             score = _score(question.metric, rows[name].score)
             cells.append(score if differ(best, rows[name]) else f"**{score}**")
         nothing = _score(question.metric, question.blank)

@@ -41,10 +41,10 @@ def test_a_writer_is_compared_with_other_cells_and_the_command_goes_on(
     first = grukit(*command, *asked, *written)
     assert first.code == 0, first.err
     assert "TextGenerator on data of one's own (nats_per_character, less is better;" in first.out
-    assert [line.split()[0] for line in first.out.splitlines()[2:6]] == [
-        *("lstm", "rnn", "gru", "mingru")
+    assert [line.split()[0] for line in first.out.splitlines()[2:7]] == [
+        *("lstm", "rnn", "gru", "gru_before", "mingru")
     ]
-    assert "8 of 8: generation-mingru-0.01-0" in first.err
+    assert "10 of 10: generation-mingru-0.01-0" in first.err
     assert (tmp_path / "curves.png").exists()
     assert "data of one" in (tmp_path / "report.html").read_text(encoding="utf-8")
     files = sorted((tmp_path / "runs").glob("generation-*"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import subprocess
 import sys
 
@@ -12,6 +13,7 @@ import typer
 from grukit import FitConfig, Forecaster, __version__
 from grukit.cli.main import app
 from grukit.core.errors import DataError
+from grukit.nn.by_name import LAYER_OF
 
 
 @pytest.fixture
@@ -144,6 +146,16 @@ def options(command=None):
     yield from command.params
     for child in getattr(command, "commands", {}).values():
         yield from options(child)
+
+
+@pytest.mark.parametrize(
+    "task", ["forecast", "anomaly", "generate", "sentiment", "translate", "transcribe", "words"]
+)
+def test_every_cell_can_be_asked_for(task, grukit, tmp_path):
+    outcome = grukit("train", task, "data", "-o", tmp_path / "model", "--cell", "mgu")
+    _, _, choices = outcome.err.partition("'mgu' is not one of ")
+    names = {*LAYER_OF} | ({"gru_d"} if task == "forecast" else set())
+    assert {*re.findall(r"'(\w+)'", choices)} == names
 
 
 def test_everything_has_a_help_text():

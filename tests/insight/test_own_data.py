@@ -132,8 +132,8 @@ def test_sizes_and_rates_go_by_the_estimators_own(writer, tmp_path, monkeypatch)
     writer.set_params(cell="lstm")
     found = compare_estimator(writer, TICKS, TICKS, seeds=1, folder=tmp_path)
     rows = found.rows("generation")
-    assert [row.cell for row in rows] == ["lstm", "rnn", "gru", "mingru"]
-    assert [row.hidden_size for row in rows] == [8, 19, 10, 13]
+    assert [row.cell for row in rows] == ["lstm", "rnn", "gru", "gru_before", "mingru"]
+    assert [row.hidden_size for row in rows] == [8, 19, 10, 10, 13]
     assert all(abs(row.parameters / rows[0].parameters - 1) < 0.03 for row in rows)
     assert {file.suffix for file in tmp_path.iterdir()} == {".json", ".width"}
     fits = []

@@ -3,8 +3,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from grukit.nn import GRU, LSTM, RNN
+from grukit.nn import GRU, LSTM
 from grukit.nn.branches import branches
+from grukit.nn.by_name import LAYER_OF
 
 ROWS, BRANCHES, INPUTS, HIDDEN = 3, 4, 5, 6
 
@@ -21,19 +22,20 @@ def one_by_one(layer, x, state):
     return torch.cat([layer(x[..., s : s + 1, :], state)[0] for s in range(x.shape[-2])], dim=-2)
 
 
-@pytest.mark.parametrize("kind", [GRU, LSTM, RNN])
+@pytest.mark.parametrize("cell", LAYER_OF)
 @pytest.mark.parametrize("models", [None, 2])
 @pytest.mark.parametrize("layers", [1, 2])
 @pytest.mark.parametrize("bias", [True, False])
-def test_each_branch_is_a_step_of_the_layer(kind, models, layers, bias):
-    layer = kind(INPUTS, HIDDEN, layers, bias=bias, batch_first=True, models=models).double()
+def test_each_branch_is_a_step_of_the_layer(cell, models, layers, bias):
+    layer = LAYER_OF[cell](INPUTS, HIDDEN, layers, bias=bias, batch_first=True, models=models)
+    layer = layer.double()
     leading = () if models is None else (models,)
     of_branch = torch.randn(*leading, 1, BRANCHES, INPUTS, dtype=torch.float64, requires_grad=True)
     of_row = torch.randn(*leading, ROWS, 1, INPUTS, dtype=torch.float64, requires_grad=True)
     with torch.no_grad():
         state = states(layer)
-    state = tuple(s.double().requires_grad_() for s in (state if kind is LSTM else (state,)))
-    given = state if kind is LSTM else state[0]
+    state = tuple(s.double().requires_grad_() for s in (state if cell == "lstm" else (state,)))
+    given = state if cell == "lstm" else state[0]
     found = branches(layer, [of_branch, of_row], given)
     wanted = one_by_one(layer, of_branch + of_row, given)
     torch.testing.assert_close(found, wanted)

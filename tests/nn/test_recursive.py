@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from grukit.nn.by_name import LAYER_OF
 from grukit.nn.heads import HEADS
 from grukit.nn.recursive import RecursiveForecaster, filled
 
@@ -66,7 +67,7 @@ def test_what_is_known_of_a_step_is_seen_at_that_step():
     assert (answer[:, 6] != other[:, 6]).any(-1).all()
 
 
-@pytest.mark.parametrize("cell", ["gru", "lstm", "rnn", "mingru"])
+@pytest.mark.parametrize("cell", LAYER_OF)
 @pytest.mark.parametrize("lag", [0, 1, 4])
 def test_step_by_step_it_answers_the_same(cell, lag):
     values, observed, known, static, series = inputs()

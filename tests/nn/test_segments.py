@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from grukit.nn.by_name import LAYER_OF
 from grukit.nn.segments import SegmentForecaster
 
 LEVELS = (0.1, 0.5, 0.9)
@@ -38,7 +39,7 @@ def by_hand(model: SegmentForecaster, past, future, static) -> torch.Tensor:
     return torch.stack(answers)
 
 
-@pytest.mark.parametrize("cell", ["gru", "lstm", "rnn", "mingru"])
+@pytest.mark.parametrize("cell", LAYER_OF)
 @pytest.mark.parametrize("layers", [1, 2])
 def test_parallel_decoding_equals_a_loop_over_windows_and_segments(cell, layers):
     model, given = network(cell=cell, num_layers=layers), inputs()

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from grukit.nn.by_name import LAYER_OF
 from grukit.nn.speech_network import LEFT, LookAhead, SpeechNetwork, pooled
 
 LIVE = [LookAhead(0, 1), LookAhead(2, 3), LookAhead(5, 8)]
@@ -13,7 +14,7 @@ def network(stride=2, look_ahead=None, cell="gru"):
     return SpeechNetwork(5, 9, 16, 2, stride=stride, look_ahead=look_ahead, cell=cell).eval()
 
 
-@pytest.mark.parametrize("cell", ["gru", "lstm", "rnn", "mingru"])
+@pytest.mark.parametrize("cell", LAYER_OF)
 @pytest.mark.parametrize("look_ahead", [None, *LIVE])
 @torch.no_grad()
 def test_a_recording_does_not_depend_on_its_batch_or_padding(look_ahead, cell):

@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from grukit.nn.autoencoder import SequenceAutoencoder
+from grukit.nn.by_name import LAYER_OF
 from grukit.nn.stepwise import StepwiseForecaster
 
 
-@pytest.mark.parametrize("cell", ["gru", "lstm", "rnn", "mingru"])
+@pytest.mark.parametrize("cell", LAYER_OF)
 def test_a_state_goes_on_where_the_steps_before_ended(cell):
     network = StepwiseForecaster(3, channels=2, horizons=2, hidden_size=8, cell=cell)
     torch.nn.init.normal_(network.head.weight)

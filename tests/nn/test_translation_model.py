@@ -6,12 +6,13 @@ import pytest
 import torch
 
 from grukit.core.errors import ParameterError
+from grukit.nn.by_name import LAYER_OF
 from grukit.nn.translation_model import TranslationModel
 
 CASES = [
     {"cell": cell, "attention": attention, "input_feeding": feeding, "coverage": coverage}
     for cell, (attention, coverage), feeding in itertools.product(
-        ("gru", "lstm", "rnn", "mingru"),
+        LAYER_OF,
         (("additive", False), ("additive", True), ("multiplicative", False)),
         (False, True),
     )

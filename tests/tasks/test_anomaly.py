@@ -8,6 +8,7 @@ import pytest
 
 from grukit import AnomalyDetector, FitConfig
 from grukit.core.errors import CheckpointError, DataError, NotFittedError, ParameterError
+from grukit.nn.by_name import LAYER_OF
 
 QUICK = FitConfig(epochs=4)
 METHODS = ("forecast", "autoencoder", "both")
@@ -25,7 +26,7 @@ def fitted() -> AnomalyDetector:
     return AnomalyDetector(training=QUICK).fit(waves(1000))
 
 
-@pytest.mark.parametrize("cell", ["gru", "lstm", "mingru"])
+@pytest.mark.parametrize("cell", LAYER_OF)
 @pytest.mark.parametrize("method", METHODS)
 def test_a_stream_gets_the_scores_of_a_table(method, cell):
     rows = waves(900)

@@ -14,6 +14,7 @@ from sklearn.preprocessing import FunctionTransformer
 from grukit import FitConfig, TextClassifier
 from grukit.core.errors import DataError, ModelFolderError, ParameterError
 from grukit.data.synthetic_texts import NEGATIONS, NEGATIVE, POSITIVE, planted_reviews
+from grukit.nn.by_name import LAYER_OF
 from grukit.tasks.base import load_model
 
 QUICK = FitConfig(epochs=2, batch_size=16, learning_rate=0.01)
@@ -140,7 +141,7 @@ def test_it_works_where_scikit_learn_does():
     assert set(pipeline.predict(OTHERS)) <= {"negative", "positive"}
 
 
-@pytest.mark.parametrize("cell", ["gru", "lstm", "rnn", "mingru"])
+@pytest.mark.parametrize("cell", LAYER_OF)
 @pytest.mark.parametrize("tokenizer", ["word", "bpe", "char", "byte"])
 def test_more_than_two_classes_of_every_kind(cell, tokenizer):
     texts, labels = ["red one", "two green", "blue 🙂"] * 12, [3, 1, 2] * 12

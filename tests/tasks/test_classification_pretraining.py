@@ -7,6 +7,7 @@ import pytest
 
 from grukit import FitConfig, TextClassifier
 from grukit.core.errors import CheckpointError, DataError, ParameterError
+from grukit.nn.by_name import LAYER_OF
 from grukit.tasks import classification_pretraining
 
 TRAINING = FitConfig(epochs=20, batch_size=8, learning_rate=0.02)
@@ -37,7 +38,7 @@ def test_texts_without_labels_teach_what_few_labels_cannot():
     assert taught.fit(few, labels, validation=None).unlabelled_ == 0
 
 
-@pytest.mark.parametrize("cell", ["gru", "lstm", "rnn", "mingru"])
+@pytest.mark.parametrize("cell", LAYER_OF)
 def test_an_interrupted_pretraining_resumes_bit_for_bit(cell, tmp_path, monkeypatch):
     few, labels = talk(24, seed=0)
     more, _ = talk(100, seed=1)

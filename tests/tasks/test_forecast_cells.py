@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -14,8 +15,9 @@ from grukit.nn.gap_encoder import Gap, GapEncoder
 
 CELLS = {
     "gru": (GRU, "A GRU"),
+    "gru_before": (GRU, "A GRU (reset before)"),
     "lstm": (LSTM, "An LSTM"),
-    "rnn": (RNN, "A plain RNN"),
+    "rnn": (RNN, "An RNN"),
     "mingru": (MinGRU, "A minGRU"),
     "gru_d": (GapEncoder, "A GRU-D"),
 }
@@ -26,7 +28,8 @@ def test_a_forecaster_of_each_cell(cell, frame, small, tmp_path):
     model = small(cell=cell).fit(frame)
     kind, name = CELLS[cell]
     assert type(model.network_.encoder) is kind
-    assert f"grukit {name.split()[-1].upper()}" in model.validation_.table()
+    assert getattr(model.network_.encoder, "reset_after", True) == (cell != "gru_before")
+    assert f"grukit {name.partition(' ')[2]} " in model.validation_.table()
     model.save(tmp_path / "model")
     assert f"{name} with " in (tmp_path / "model" / "README.md").read_text()
     loaded = Forecaster.load(tmp_path / "model")
@@ -36,8 +39,8 @@ def test_a_forecaster_of_each_cell(cell, frame, small, tmp_path):
 
 def test_cells_give_forecasts_of_their_own(frame, small):
     values = [small(cell=cell).fit(frame).predict().values for cell in CELLS]
-    assert not np.allclose(values[0], values[1])
-    assert not np.allclose(values[0], values[2])
+    for one, other in combinations(values, 2):
+        assert not np.allclose(one, other)
 
 
 def test_a_model_of_before_there_were_cells_is_a_gru(fitted, tmp_path):
@@ -52,7 +55,8 @@ def test_a_model_of_before_there_were_cells_is_a_gru(fitted, tmp_path):
 
 def test_an_unknown_cell_is_refused(frame, small):
     with pytest.raises(
-        ParameterError, match="cell must be one of 'gru', 'lstm', 'rnn', 'mingru', 'gru_d', got"
+        ParameterError,
+        match="cell must be one of 'rnn', 'lstm', 'gru', 'gru_before', 'mingru', 'gru_d'",
     ):
         small(cell="mgu").fit(frame)
 

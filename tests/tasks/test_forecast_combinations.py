@@ -10,6 +10,7 @@ import pytest
 
 from grukit import FitConfig, Forecaster
 from grukit.core.errors import ParameterError
+from grukit.nn.by_name import LAYER_OF
 
 HORIZON, LOOKBACK, HOURS = 3, 8, 192
 TRAINED, START = 48, pd.Timestamp("2024-01-01")
@@ -20,7 +21,7 @@ CHOICES = {
     "mode": ("direct", "recursive"),
     "network": ("auto", "steps", "segments"),
     "segment": (None, 2),
-    "cell": ("gru", "lstm", "rnn", "mingru", "gru_d"),
+    "cell": (*LAYER_OF, "gru_d"),
     "ensemble": (1, 2),
     "scaling": ("window", "series", "last"),
     "calendar": (True, False),

@@ -8,6 +8,7 @@ import torch
 
 from grukit import FitConfig, Forecaster
 from grukit.core.errors import ParameterError
+from grukit.nn.by_name import LAYER_OF
 from grukit.training.fit import fit
 
 # Clipped hard, so that a norm of all members together would be noticed.
@@ -23,7 +24,7 @@ def trained_alone(single: Forecaster, table) -> torch.nn.Module:
     return network
 
 
-@pytest.mark.parametrize("cell", ["gru", "lstm", "rnn", "mingru"])
+@pytest.mark.parametrize("cell", LAYER_OF)
 @pytest.mark.parametrize("network", ["steps", "segments"])
 def test_a_member_is_a_network_trained_alone(network, cell, frame, small):
     options = {"network": network, "cell": cell, "training": QUICK, "series_embedding": 2}

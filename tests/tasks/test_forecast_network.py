@@ -10,6 +10,7 @@ import pytest
 
 from grukit import FitConfig, Forecaster
 from grukit.core.errors import ParameterError
+from grukit.nn.by_name import LAYER_OF
 from grukit.nn.encoder_decoder import DirectForecaster
 from grukit.nn.segments import SegmentForecaster
 from grukit.tasks import forecast_network
@@ -40,7 +41,7 @@ def test_a_segment_is_a_season_within_lookback_and_horizon(options, steps, plant
     assert model.network_.segment == steps
 
 
-@pytest.mark.parametrize("cell", ["gru", "lstm", "rnn", "mingru"])
+@pytest.mark.parametrize("cell", LAYER_OF)
 def test_segments_with_everything_saved_and_loaded(
     cell, small, rich_past, rich_future, rich_table, tmp_path
 ):

@@ -13,6 +13,7 @@ from grukit import FitConfig, TextGenerator
 from grukit.core import clib
 from grukit.core.errors import DataError, ModelFolderError, ParameterError
 from grukit.decoding.sampling import Sampling
+from grukit.nn.by_name import LAYER_OF
 
 QUICK = FitConfig(epochs=2, batch_size=4, learning_rate=0.01)
 GREEDY = Sampling(temperature=0)
@@ -98,7 +99,7 @@ def test_stop_strings_end_the_text(alphabet):
         alphabet.generate("abc", stop="")
 
 
-@pytest.mark.parametrize("cell", ["gru", "lstm", "rnn", "mingru"])
+@pytest.mark.parametrize("cell", LAYER_OF)
 @pytest.mark.parametrize("tokenizer", ["char", "byte", "bpe"])
 def test_a_step_at_a_time_is_the_whole_text(cell, tokenizer):
     softmax = "adaptive" if tokenizer == "bpe" else "full"

@@ -81,8 +81,8 @@ def compare(
         str | None,
         option(
             metavar="CELL,...",
-            help="rnn, lstm, gru, gru_before, mingru; by default all. With --like not gru_before, "
-            "and gru_d for a forecaster.",
+            help="rnn, lstm, gru, gru_before, mingru; by default all. With --like a forecaster "
+            "also gru_d.",
         ),
     ] = None,
     by: Annotated[

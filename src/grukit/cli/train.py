@@ -142,11 +142,11 @@ def forecast(
         option(min=1, metavar="STEPS", help="How long a segment is. By default one season."),
     ] = None,
     cell: Annotated[
-        Literal["gru", "lstm", "rnn", "mingru", "gru_d"],
+        Literal["gru", "gru_before", "lstm", "rnn", "mingru", "gru_d"],
         option(
             metavar="CELL",
-            help="What the network is made of: gru, lstm, rnn, mingru, or gru_d where much is "
-            "missing.",
+            help="What the network is made of: gru, gru_before (its reset gate acts before "
+            "the product), lstm, rnn, mingru, or gru_d where much is missing.",
         ),
     ] = "gru",
     hidden_size: HiddenSize = 64,

@@ -18,8 +18,12 @@ Output = Annotated[
     Path, option("--output", "-o", metavar="MODEL", help="The model folder to write.")
 ]
 Cell = Annotated[
-    Literal["gru", "lstm", "rnn", "mingru"],
-    option(metavar="CELL", help="What the network is made of: gru, lstm, rnn or mingru."),
+    Literal["gru", "gru_before", "lstm", "rnn", "mingru"],
+    option(
+        metavar="CELL",
+        help="What the network is made of: gru, gru_before (its reset gate acts before the "
+        "product), lstm, rnn or mingru.",
+    ),
 ]
 HiddenSize = Annotated[int, option(min=1, metavar="UNITS", help="Units of each recurrent layer.")]
 LearningRate = Annotated[

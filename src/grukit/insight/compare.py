@@ -29,7 +29,8 @@ from grukit.core.rules import check, each, integer, one_of
 from grukit.data.problems import Problem
 from grukit.insight.setups import BUDGETS, Setup
 from grukit.insight.trial import Trial, built, run, saved
-from grukit.nn.sequence_model import comparable_cells, width_for
+from grukit.nn.by_name import LAYER_OF
+from grukit.nn.sequence_model import width_for
 from grukit.results.comparison import Comparison, Question
 from grukit.training.signals import SignalWatch
 
@@ -73,11 +74,11 @@ def compare(
     Raises ParameterError for arguments outside their rules, DataError for a saved run that cannot
     be read, GrukitError if a process fails, Interrupted after Ctrl-C or SIGTERM.
     """
-    cells = comparable_cells() if cells is None else tuple(cells)
+    cells = tuple(LAYER_OF) if cells is None else tuple(cells)
     check(
         {"cells": cells, "by": by, "seeds": seeds, "processes": processes, "budget": budget},
         {
-            "cells": each(one_of(*comparable_cells()), at_least=1),
+            "cells": each(one_of(*LAYER_OF), at_least=1),
             "by": one_of("parameters", "width"),
             "seeds": integer(at_least=1),
             "processes": integer(at_least=1),

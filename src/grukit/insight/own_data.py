@@ -42,6 +42,7 @@ from grukit.core.rules import check, each, integer, number, one_of
 from grukit.data.tables import read_frame
 from grukit.insight.own_widths import Size, nearest_width, size_of
 from grukit.insight.trial import memory_of, read_run, torch_threads
+from grukit.nn.by_name import LAYER_OF
 from grukit.nn.sequence_model import parameters_of
 from grukit.results.comparison import Comparison, Question, Run, run_to_dict
 from grukit.results.conversion import none_unless_finite
@@ -49,9 +50,15 @@ from grukit.results.scores import METRICS, higher_is_better
 from grukit.training.checkpoint import remove_checkpoint
 from grukit.training.fit import EpochRecord, LossSum
 
-CELLS = ("rnn", "lstm", "gru", "mingru")
 # How wide a cell is beside a GRU with as many recurrent weights, where a search for it begins.
-_UNITS = {"gru": 1.0, "gru_d": 1.0, "lstm": 0.75**0.5, "rnn": 3**0.5, "mingru": 3**0.5}
+_UNITS = {
+    "gru": 1.0,
+    "gru_before": 1.0,
+    "gru_d": 1.0,
+    "lstm": 0.75**0.5,
+    "rnn": 3**0.5,
+    "mingru": 3**0.5,
+}
 Tell = Callable[[str, int, int], None]
 
 
@@ -82,8 +89,7 @@ def compare_estimator(
     folder: where runs are saved; the same call goes on from there, with another `metric` too.
     metric: a name among the metrics of its evaluation but coverages; by default the first of them.
         `grukit.results.scores` says of which more is better.
-    cells: by default its own, and "rnn", "lstm", "gru" and "mingru"; a Forecaster takes "gru_d" as
-        well.
+    cells: by default its own, and all in `grukit.nn.by_name`; a Forecaster takes "gru_d" as well.
     rates: of its `training`, in turn, for every cell alike; the lowest validation loss chooses. By
         default a third of its own, its own, and three times that.
     by: "parameters": networks of other cells are as wide as gives them the parameters of the
@@ -97,7 +103,7 @@ def compare_estimator(
     """
     training = estimator.training or estimator.usual_training
     rates = _around(training.learning_rate) if rates is None else rates
-    cells = (estimator.cell, *CELLS) if cells is None else cells
+    cells = (estimator.cell, *LAYER_OF) if cells is None else cells
     given = {"cells": list(cells), "rates": list(rates), "seeds": seeds, "by": by}
     known = METRICS[estimator.task]
     check(

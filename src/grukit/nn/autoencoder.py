@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from grukit.nn.encoder_decoder import ENCODERS
+from grukit.nn.by_name import LAYER_OF
 
 
 class SequenceAutoencoder(nn.Module):
@@ -19,15 +19,15 @@ class SequenceAutoencoder(nn.Module):
     >>> network(torch.randn(4, 32, 2)).shape
     torch.Size([4, 32, 2])
 
-    cell: "gru", "lstm", "rnn" or "mingru"; a state of the last can only fade, and writes no waves.
+    cell: a name in `grukit.nn.by_name`; the state of a minGRU can only fade, and writes no waves.
     """
 
     def __init__(
         self, input_size: int, hidden_size: int, num_layers: int = 1, cell: str = "gru"
     ) -> None:
         super().__init__()
-        self.encoder = ENCODERS[cell](input_size, hidden_size, num_layers, batch_first=True)
-        self.decoder = ENCODERS[cell](1, hidden_size, num_layers, batch_first=True)
+        self.encoder = LAYER_OF[cell](input_size, hidden_size, num_layers, batch_first=True)
+        self.decoder = LAYER_OF[cell](1, hidden_size, num_layers, batch_first=True)
         self.head = nn.Linear(hidden_size, input_size)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import reduce
+from functools import partial, reduce
 
 import torch
 from torch import Tensor
@@ -12,6 +12,7 @@ from torch.nn.functional import dropout
 from grukit.nn.layer import Layer
 from grukit.ops.contract import Arguments
 from grukit.ops.projection import over_time, product, rows
+from grukit.ops.sequence import recurrent_projections
 from grukit.ops.transforms import autocast_off
 
 
@@ -28,8 +29,8 @@ def branches(layer: Layer, inputs: Sequence[Tensor], state: Tensor | tuple[Tenso
     What branches share is multiplied once: the state of a row, and each summand of the inputs as
     it is, since the product of a sum is the sum of the products.
 
-    layer: in one direction, with a step of one recurrent product or none (no GRU with
-        reset_after=False), and no option but layers, dropout between them, biases and models.
+    layer: in one direction, with no option but layers, dropout between them, biases and models, and
+        of a GRU the place of its reset gate.
     inputs: summands of the inputs, [B or 1, S or 1, I], with models [K, B or 1, S or 1, I].
     """
     columns = [part.unbind(-3) for part in (state if isinstance(state, tuple) else (state,))]
@@ -44,21 +45,11 @@ def branches(layer: Layer, inputs: Sequence[Tensor], state: Tensor | tuple[Tenso
 def _step(layer: Layer, index: int, inputs: Sequence[Tensor], states: Sequence[Tensor]) -> Tensor:
     call = Arguments(inputs[0], states[0], **layer._weights(index, False))
     w_ih, dtype = call.w_ih, call.w_ih.dtype
-    before = [state.to(dtype) for state in states]
     shares = [over_time(lambda x: product(x, w_ih), part.to(dtype)) for part in inputs]
     if call.b_ih is not None:
         shares.append(rows(call.b_ih).unsqueeze(-2))
-    recurrent = []
-    if call.w_hh is not None:
-        b_hh = None if call.b_hh is None else rows(call.b_hh)
-        of_h = product(before[0], call.w_hh, b_hh).unsqueeze(-2)
-        recurrent = [lambda _: of_h]
-    new, _ = layer.recurrence.cell.step(
-        reduce(torch.add, shares),
-        tuple(state.unsqueeze(-2) for state in before),
-        None,
-        recurrent,
-        call,
-        layer._variant,
-    )
+    cell, variant = layer.recurrence.cell, layer._variant
+    recurrent = [partial(over_time, own) for own in recurrent_projections(cell, call, variant)]
+    old = tuple(state.to(dtype).unsqueeze(-2) for state in states)
+    new, _ = cell.step(reduce(torch.add, shares), old, old[0], recurrent, call, variant)
     return new[0]

@@ -8,16 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import dropout, gelu
 
+from grukit.nn.by_name import LAYER_OF
 from grukit.nn.gap_encoder import Gap, GapEncoder
-from grukit.nn.gru import GRU
 from grukit.nn.heads import in_units, new_head
 from grukit.nn.linear import Linear, models_axis
-from grukit.nn.lstm import LSTM
-from grukit.nn.mingru import MinGRU
-from grukit.nn.rnn import RNN
 from grukit.nn.series_embedding import SeriesEmbedding
-
-ENCODERS = {"gru": GRU, "lstm": LSTM, "rnn": RNN, "mingru": MinGRU}
 
 
 class DirectForecaster(nn.Module):
@@ -44,7 +39,7 @@ class DirectForecaster(nn.Module):
 
     past_size, known_size, static_size: columns of the three inputs.
     horizon: H, the steps answered for. levels: Q quantile levels, 0.5 among them.
-    cell: "gru", "lstm", "rnn", "mingru" or "gru_d": what the encoder is made of.
+    cell: a name in `grukit.nn.by_name`, or "gru_d": what the encoder is made of.
     series, series_embedding: of how many series a vector of which size is learned, none by default.
     gaps: the past's columns with gaps, for "gru_d".
     models: K; then every parameter has a leading axis, and K models answer, [K, B, H, P]; not for
@@ -78,7 +73,7 @@ class DirectForecaster(nn.Module):
         if cell == "gru_d":
             self.encoder = GapEncoder(past_size, hidden_size, num_layers, dropout, gaps=gaps)
         else:
-            self.encoder = ENCODERS[cell](
+            self.encoder = LAYER_OF[cell](
                 past_size,
                 hidden_size,
                 num_layers,

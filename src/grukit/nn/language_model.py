@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, embedding, linear
 
 from grukit.nn.adaptive_softmax import AdaptiveSoftmax
-from grukit.nn.encoder_decoder import ENCODERS
+from grukit.nn.by_name import LAYER_OF
 from grukit.nn.masks import drop_mask
 
 # So many tokens of a long prompt are read at a time, which bounds the memory.
@@ -52,7 +52,7 @@ class LanguageModel(nn.Module):
         super().__init__()
         self.dropout, self.embedding_dropout = dropout, embedding_dropout
         self.embedding = nn.Parameter(torch.randn(vocabulary, embedding_size) / embedding_size**0.5)
-        self.recurrent = ENCODERS[cell](
+        self.recurrent = LAYER_OF[cell](
             embedding_size,
             hidden_size,
             num_layers,

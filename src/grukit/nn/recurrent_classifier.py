@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import dropout, embedding
 
 from grukit.nn.attention import AttentionPooling
-from grukit.nn.encoder_decoder import ENCODERS
+from grukit.nn.by_name import LAYER_OF
 from grukit.nn.masks import drop_mask
 
 
@@ -41,7 +41,7 @@ class RecurrentClassifier(nn.Module):
         self.embedding = nn.Parameter(
             0.3 * torch.randn(vocabulary, embedding_size) / embedding_size**0.5
         )
-        self.recurrent = ENCODERS[cell](
+        self.recurrent = LAYER_OF[cell](
             embedding_size,
             hidden_size,
             num_layers,

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import dropout, gelu
 
-from grukit.nn.encoder_decoder import ENCODERS
+from grukit.nn.by_name import LAYER_OF
 from grukit.nn.heads import in_units, new_head
 from grukit.nn.series_embedding import SeriesEmbedding
 
@@ -65,7 +65,7 @@ class RecursiveForecaster(nn.Module):
         self.models = None
         between = dropout if num_layers > 1 else 0.0
         size = STEP_COLUMNS + known_size + static_size + series_embedding
-        self.decoder = ENCODERS[cell](
+        self.decoder = LAYER_OF[cell](
             size, hidden_size, num_layers, batch_first=True, dropout=between
         )
         self.mix = nn.Linear(hidden_size, hidden_size)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import dropout, pad, relu
 
 from grukit.nn.branches import branches
-from grukit.nn.encoder_decoder import ENCODERS
+from grukit.nn.by_name import LAYER_OF
 from grukit.nn.heads import new_head
 from grukit.nn.linear import Linear, models_axis
 from grukit.nn.series_embedding import SeriesEmbedding
@@ -75,7 +75,7 @@ class SegmentForecaster(nn.Module):
         segments = -(-horizon // segment)
         about_series = static_size + series_embedding
         self.of_past = Linear(segment * past_size, hidden_size, models=models)
-        self.encoder = ENCODERS[cell](
+        self.encoder = LAYER_OF[cell](
             hidden_size, hidden_size, num_layers, batch_first=True, dropout=between, models=models
         )
         self.of_place = nn.Parameter(torch.randn(*models_axis(models), segments, hidden_size))

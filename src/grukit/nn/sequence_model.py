@@ -2,30 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
-import grukit.nn as kinds
 from grukit.core.errors import ParameterError, must_be
 from grukit.nn import init
+from grukit.nn.by_name import LAYER_OF
 from grukit.nn.masks import drop_mask
-
-_KINDS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
-    "rnn": ("RNN", {}),
-    "lstm": ("LSTM", {}),
-    "gru": ("GRU", {}),
-    "gru_before": ("GRU", {"reset_after": False}),
-    "mingru": ("MinGRU", {}),
-}
-"""By name the class in grukit.nn, and the arguments that make it this kind."""
-
-
-def comparable_cells() -> tuple[str, ...]:
-    """The names of the cells that can be compared."""
-    return tuple(name for name, (kind, _) in _KINDS.items() if hasattr(kinds, kind))
 
 
 class SequenceModel(nn.Module):
@@ -40,9 +23,10 @@ class SequenceModel(nn.Module):
     al. 2014), those of inputs Glorot uniform, biases zero, but for an LSTM's forget gate, which has
     1 (Jozefowicz et al. 2015).
 
-    cell: one of `comparable_cells`. The gates of a minGRU see its input and not its state, so that
-        one layer of it remembers blindly, and of a narrow input could be as large only by being
-        thousands of units wide: it has one layer more than the others (Feng et al. 2024 stack it).
+    cell: a name in `grukit.nn.by_name`. The gates of a minGRU see its input and not its state, so
+        that one layer of it remembers blindly, and of a narrow input could be as large only by
+        being thousands of units wide: it has one layer more than the others (Feng et al. 2024 stack
+        it).
     input_dropout, recurrent_dropout: of the layers; a minGRU has no recurrent product, and nothing
         to drop there. output_dropout: of what enters the head, with one mask for all steps.
     """
@@ -59,15 +43,14 @@ class SequenceModel(nn.Module):
         output_dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        if cell not in comparable_cells():
-            raise ParameterError(must_be("cell", f"one of {comparable_cells()}", cell))
-        kind, own = _KINDS[cell]
-        options = {**own, "input_dropout": input_dropout}
+        if cell not in LAYER_OF:
+            raise ParameterError(must_be("cell", f"one of {tuple(LAYER_OF)}", cell))
+        options = {"input_dropout": input_dropout}
         if cell != "mingru":
             options["recurrent_dropout"] = recurrent_dropout
         self.output_dropout = output_dropout
         layers = num_layers + (cell == "mingru")
-        self.recurrent = getattr(kinds, kind)(input_size, hidden_size, layers, **options)
+        self.recurrent = LAYER_OF[cell](input_size, hidden_size, layers, **options)
         self.head = nn.Linear(hidden_size, output_size)
         init.orthogonal_(self.recurrent)
         if cell == "lstm":

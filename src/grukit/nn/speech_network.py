@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import dropout, gelu, pad
 
+from grukit.nn.by_name import LAYER_OF
 from grukit.nn.chunked import ChunkedBidirectional
-from grukit.nn.encoder_decoder import ENCODERS
 from grukit.nn.stack import Stack
 
 LEFT, RIGHT = 5, 5
@@ -69,7 +69,7 @@ class SpeechNetwork(nn.Module):
         width = LEFT + 1 + self.right
         self.convolution = nn.Conv1d(features, hidden_size, width, stride=stride)
         self.norm = nn.LayerNorm(hidden_size)
-        layer = ENCODERS[cell]
+        layer = LAYER_OF[cell]
         if look_ahead is None:
             self.recurrent: nn.Module = layer(
                 hidden_size,

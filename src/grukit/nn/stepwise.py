@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from grukit.nn.encoder_decoder import ENCODERS
+from grukit.nn.by_name import LAYER_OF
 
 
 class StepwiseForecaster(nn.Module):
@@ -21,7 +21,7 @@ class StepwiseForecaster(nn.Module):
     Before training every change is 0: the forecast is the last value. `state` is what the next
     steps of the same sequences go on from.
 
-    cell: "gru", "lstm", "rnn" or "mingru".
+    cell: a name in `grukit.nn.by_name`.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class StepwiseForecaster(nn.Module):
     ) -> None:
         super().__init__()
         self.shape = (horizons, channels)
-        self.encoder = ENCODERS[cell](input_size, hidden_size, num_layers, batch_first=True)
+        self.encoder = LAYER_OF[cell](input_size, hidden_size, num_layers, batch_first=True)
         self.head = nn.Linear(hidden_size, horizons * channels)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)

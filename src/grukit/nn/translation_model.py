@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding, linear
 
+from grukit.nn.by_name import LAYER_OF
 from grukit.nn.cross_attention import CrossAttention
-from grukit.nn.encoder_decoder import ENCODERS
 from grukit.nn.masks import drop_mask
 
 
@@ -80,7 +80,7 @@ class TranslationModel(nn.Module):
         self.embedding = nn.Parameter(torch.randn(vocabulary, embedding_size) / embedding_size**0.5)
 
         def layers(input_size: int, size: int, count: int, **options: Any) -> nn.Module:
-            return ENCODERS[cell](
+            return LAYER_OF[cell](
                 input_size,
                 size,
                 count,

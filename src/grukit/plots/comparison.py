@@ -11,8 +11,8 @@ from grukit.core.errors import ParameterError, must_be
 from grukit.core.extras import require
 from grukit.plots.pages import Page
 from grukit.plots.style import BLUE, GREY, VERMILLION, add_legend, dress, render, save
+from grukit.results.cells import NAMES
 from grukit.results.comparison import Comparison, Question
-from grukit.results.verdict import NAMES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

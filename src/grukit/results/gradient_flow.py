@@ -10,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from grukit.core.errors import ParameterError, must_be
+from grukit.results.cells import NAMES
 from grukit.results.conversion import none_unless_finite, to_frame
 
 _LOST, _LOST_AT_A_STEP = math.log(1e3), 1e-3
@@ -120,7 +121,7 @@ class GradientFlow:
 
     def words(self) -> str:
         """The verdict with its figures, in a sentence."""
-        name, last = self.cell.upper(), int(self.lags[-1])
+        name, last = NAMES.get(self.cell, self.cell), int(self.lags[-1])
         size = f"{_power(float(self.log_norm[-1]))} of it after {last:,} steps"
         if self.verdict == "steady":
             return f"{name}: the gradient is steady: {size}{self._ahead()}."

@@ -6,19 +6,14 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from grukit.results.cells import NAMES
+
 if TYPE_CHECKING:
     from grukit.results.comparison import Question, Row
 
 # A cell that closes so little of the gap between knowing nothing and the best possible has not
 # learned the problem.
 _NEXT_TO_NOTHING = 0.05
-NAMES = {
-    "rnn": "RNN",
-    "lstm": "LSTM",
-    "gru": "GRU",
-    "gru_before": "GRU (reset before)",
-    "mingru": "minGRU",
-}
 
 
 def verdict(question: Question, rows: Sequence[Row]) -> str:

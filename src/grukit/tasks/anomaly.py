@@ -19,7 +19,9 @@ from grukit.core.rules import Rule, check, each, integer, number, one_of, option
 from grukit.evaluation.alarms import POT, SPOT, Conformal, Quantile, Surprise, Threshold
 from grukit.evaluation.alarms.tail import FEWEST_KNOWN
 from grukit.evaluation.anomaly_metrics import evaluate_detector
+from grukit.nn.by_name import LAYER_OF
 from grukit.results import AnomalyEvaluation, AnomalyReport
+from grukit.results.cells import NAMES
 from grukit.tasks.anomaly_card import anomaly_card
 from grukit.tasks.anomaly_input import Rows, check_later, default_names, read_row, read_rows
 from grukit.tasks.anomaly_model import (
@@ -66,7 +68,7 @@ _RULES = {
     "quiet": optional(integer(at_least=0)),
     "memory": integer(at_least=1000),
     "warmup": integer(at_least=FEWEST_KNOWN),
-    "cell": one_of("gru", "lstm", "rnn", "mingru"),
+    "cell": one_of(*LAYER_OF),
     "hidden_size": integer(at_least=1),
     "num_layers": integer(at_least=1),
     "training": Rule(
@@ -127,7 +129,8 @@ class AnomalyDetector(Estimator):
     memory: errors of so many latest rows are what the next is compared with.
     warmup: rows that `learn_one` collects before it fits, if `fit` was not called; more if a fit
         wants more.
-    cell: "gru", "lstm", "rnn" or "mingru". hidden_size, num_layers: of the recurrent layers.
+    cell: "gru", "gru_before", "lstm", "rnn" or "mingru" (`grukit.nn.by_name`). hidden_size,
+        num_layers: of the recurrent layers.
     training: how to train. seed: decides initial weights and batch order.
 
     After ``fit`` or ``load``: ``network_``, ``channels_``, ``quiet_``. After ``fit`` alone:
@@ -341,7 +344,7 @@ class AnomalyDetector(Estimator):
                 raise DataError(f"the labels in {labels!r} must be true or false in every row")
             labels = flags == 1
         return evaluate_detector(
-            f"grukit {self.cell.upper()}",
+            f"grukit {NAMES[self.cell]}",
             [self.detect(data, goes_on)],
             [np.asarray(labels)],
             [read_rows(data, self.time, self.channels_).values],

@@ -10,6 +10,7 @@ from grukit.core.errors import MissingExtra
 from grukit.evaluation.classification import metrics_of
 from grukit.evaluation.linear_text import LinearText
 from grukit.evaluation.temperature import answers_of, probabilities_of
+from grukit.results.cells import NAMES
 from grukit.results.classification import UNCALIBRATED, ClassificationEvaluation
 from grukit.results.scores import Score
 from grukit.tasks.classification_data import Targeted
@@ -37,7 +38,7 @@ def beside_baselines(
     model: TextClassifier, judged: Targeted, logits: np.ndarray
 ) -> ClassificationEvaluation:
     """The scores of the model, by its `logits` of the judged texts, and of its baselines."""
-    multilabel, name = model.multilabel_, f"grukit {model.cell.upper()}"
+    multilabel, name = model.multilabel_, f"grukit {NAMES[model.cell]}"
     own = probabilities_of(logits / model.temperature_, multilabel)
     rivals = {name: (own, answers_of(own, multilabel, model.thresholds_))}
     others = {"most frequent class": np.broadcast_to(model.shares_, own.shape)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from grukit.core.rules import Rule, integer, number, one_of, optional, text
+from grukit.nn.by_name import LAYER_OF
 from grukit.training.config import FitConfig
 
 TRAINING = FitConfig(epochs=6, batch_size=32, learning_rate=4e-3, average=0.998, patience=3)
@@ -30,7 +31,7 @@ RULES = {
     "num_layers": integer(at_least=1),
     "dropout": number(at_least=0, below=1),
     "word_dropout": number(at_least=0, below=1),
-    "cell": one_of("gru", "lstm", "rnn", "mingru"),
+    "cell": one_of(*LAYER_OF),
     "class_weight": _CLASS_WEIGHT,
     "threshold": _THRESHOLD,
     "max_tokens": optional(integer(at_least=2)),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from grukit import __version__
 from grukit.data.calendar import show_time
+from grukit.results.cells import with_article
 
 if TYPE_CHECKING:
     from grukit.data.frames import Panel
@@ -13,14 +14,6 @@ if TYPE_CHECKING:
     from grukit.tasks.forecast_model import ForecastModel
     from grukit.tasks.forecast_refit import Refit
     from grukit.training.fit import FitResult
-
-_NAMES = {
-    "gru": "A GRU",
-    "lstm": "An LSTM",
-    "rnn": "A plain RNN",
-    "mingru": "A minGRU",
-    "gru_d": "A GRU-D",
-}
 
 
 def forecast_card(
@@ -56,7 +49,7 @@ def forecast_card(
 
 {model.shape.horizon} steps of frequency `{panel.calendar.freq}` ahead, from
 {model.shape.lookback} steps of the past, {_answers(model)}.
-{_NAMES[model.network.cell]} with {parameters:,} parameters{members}, written by
+{with_article(model.network.cell)} with {parameters:,} parameters{members}, written by
 grukit {__version__}.
 
 ## Data

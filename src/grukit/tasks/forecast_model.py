@@ -20,6 +20,7 @@ from grukit.evaluation.occurrence import OccurrenceBaselines, backtest_occurrenc
 from grukit.nn.heads import in_units
 from grukit.nn.recursive import RecursiveForecaster
 from grukit.results import Evaluation
+from grukit.results.cells import NAMES
 from grukit.results.distributions import Bernoulli, Calibrated, Distribution
 from grukit.tasks.forecast_families import Family
 from grukit.tasks.forecast_network import Network, answer
@@ -234,7 +235,7 @@ class ForecastModel:
 
     @property
     def _name(self) -> str:
-        return f"grukit {self.network.cell.upper().replace('_', '-')}"
+        return f"grukit {NAMES[self.network.cell]}"
 
 
 def _finite(values: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ from grukit.core.errors import ParameterError, must_be
 from grukit.core.rules import Rule, check, each, flag, integer, number, one_of, optional, text
 from grukit.data.frames import Columns
 from grukit.data.windows import WindowShape
+from grukit.nn.by_name import LAYER_OF
 from grukit.results import check_levels
 from grukit.tasks.forecast_families import FAMILIES
 from grukit.training.fit import FitConfig
@@ -36,7 +37,7 @@ _RULES = {
     "mode": one_of("direct", "recursive"),
     "network": one_of("auto", "steps", "segments"),
     "segment": optional(integer(at_least=1)),
-    "cell": one_of("gru", "lstm", "rnn", "mingru", "gru_d"),
+    "cell": one_of(*LAYER_OF, "gru_d"),
     "hidden_size": integer(at_least=1),
     "num_layers": integer(at_least=1),
     "dropout": number(at_least=0, below=1),
@@ -64,7 +65,7 @@ _TOGETHER = {
         "issued_at": _NONE,
         "network": one_of("auto", "steps"),
         "segment": _NONE,
-        "cell": one_of("gru", "lstm", "rnn", "mingru"),
+        "cell": one_of(*LAYER_OF),
         "ensemble": _ONE,
     },
     ("network", "steps"): {"segment": _NONE},

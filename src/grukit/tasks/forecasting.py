@@ -79,8 +79,9 @@ class Forecaster(Estimator):
         "auto" takes segments from a horizon of 96 steps on.
     segment: how many steps a segment has; by default one season, and never more than the lookback
         or the horizon.
-    cell: "gru", "lstm", "rnn", "mingru", or "gru_d" (GRU-D) where much of the lookback is missing:
-        what was last observed fades towards the mean as time goes by. By steps only, and slower.
+    cell: "gru", "gru_before", "lstm", "rnn" or "mingru" (`grukit.nn.by_name`), or "gru_d" (GRU-D)
+        where much of the lookback is missing: what was last observed fades towards the mean as time
+        goes by. By steps only, and slower.
     hidden_size, num_layers, dropout: of the recurrent layers and the decoder that follows them.
     series_embedding: the size of a vector learned for each series, 0 for none: what the series have
         in common is learned together, and what one has alone by its vector. A series that training

@@ -21,7 +21,9 @@ from grukit.data.tokenizers import Tokenizer, tokenizer_from_json
 from grukit.decoding.likeliest import likeliest
 from grukit.decoding.sampling import Sampling
 from grukit.decoding.writer import Writer, write
+from grukit.nn.by_name import LAYER_OF
 from grukit.nn.language_model import LanguageModel
+from grukit.results.cells import NAMES
 from grukit.results.generation import Generation, TextEvaluation, TextScore, TextSurprise
 from grukit.tasks.base import Estimator, settings_of
 from grukit.tasks.generation_data import END, prepare, row_of
@@ -46,7 +48,7 @@ _RULES = {
     "dropout": number(at_least=0, below=1),
     "recurrent_dropout": number(at_least=0, below=1),
     "embedding_dropout": number(at_least=0, below=1),
-    "cell": one_of("gru", "lstm", "rnn", "mingru"),
+    "cell": one_of(*LAYER_OF),
     "softmax": one_of("full", "adaptive"),
     "length": integer(at_least=1),
     "text": optional(text()),
@@ -71,7 +73,7 @@ class TextGenerator(Estimator):
     hidden_size, num_layers: of the recurrent network; embedding_size: of each token's vector, by
         default a quarter of hidden_size, at least 32.
     dropout, recurrent_dropout, embedding_dropout: see `grukit.nn.language_model.LanguageModel`.
-    cell: "gru", "lstm", "rnn" or "mingru".
+    cell: "gru", "gru_before", "lstm", "rnn" or "mingru" (`grukit.nn.by_name`).
     softmax: "full", or "adaptive", which for vocabularies of tens of thousands is much quicker.
     length: steps that a gradient goes back (truncated back-propagation); states go on beyond.
     text: where texts come in tables, the column that holds them, each row a document.
@@ -349,7 +351,7 @@ class TextGenerator(Estimator):
     def _beside(
         self, own: TextScore, judged: np.ndarray, learned: np.ndarray | None
     ) -> TextEvaluation:
-        name = f"grukit {self.cell.upper()}"
+        name = f"grukit {NAMES[self.cell]}"
         scores = beside_ngrams(name, own, judged, learned, self.counts_, self._end)
         return TextEvaluation(scores, own.characters)
 

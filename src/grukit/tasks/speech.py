@@ -29,6 +29,7 @@ from grukit.decoding.ngram import NgramModel
 from grukit.evaluation.linear_words import LinearWords
 from grukit.evaluation.speech_metrics import speech_evaluation
 from grukit.nn.speech_network import SpeechNetwork
+from grukit.results.cells import NAMES
 from grukit.results.speech_evaluation import SpeechEvaluation, WordsEvaluation
 from grukit.results.spoken_words import Detection, WordAnswer
 from grukit.results.transcript import Transcript
@@ -386,7 +387,7 @@ class SpeechRecognizer(Estimator):
             seconds += answer.duration
         took = time.perf_counter() - started
         return speech_evaluation(
-            f"grukit {self.cell.upper()}",
+            f"grukit {NAMES[self.cell]}",
             texts,
             [one.text for one in every],
             self.learned_.most_frequent,

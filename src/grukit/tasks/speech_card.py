@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from grukit import __version__
+from grukit.results.cells import with_article
 
 if TYPE_CHECKING:
     from grukit.tasks.speech import SpeechRecognizer
@@ -37,7 +38,7 @@ def speech_card(model: SpeechRecognizer) -> str:
     return f"""\
 # A recognizer of speech
 
-A {model.cell.upper()} of {parameters:,} parameters {reads}, and writes {len(model.alphabet_):,}
+{with_article(model.cell)} of {parameters:,} parameters {reads}, and writes {len(model.alphabet_):,}
 tokens ({model.alphabet_.kind}) by CTC; it hears {heard}. Written by grukit {__version__}.{told}
 
 ## Data

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from grukit.core.rules import integer, number, one_of, optional, text
 from grukit.data.alphabet import KINDS
+from grukit.nn.by_name import LAYER_OF
 from grukit.nn.speech_network import LookAhead
 from grukit.training.config import FitConfig
 
@@ -28,7 +29,7 @@ RULES = {
     "num_layers": integer(at_least=1),
     "stride": integer(at_least=1),
     "dropout": number(at_least=0, below=1),
-    "cell": one_of("gru", "lstm", "rnn", "mingru"),
+    "cell": one_of(*LAYER_OF),
     "audio": text(),
     "text": text(),
     "speaker": optional(text()),

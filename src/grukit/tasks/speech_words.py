@@ -18,6 +18,7 @@ from grukit.data.alphabet import BLANK, Alphabet
 from grukit.data.recordings import Recording
 from grukit.evaluation.linear_words import LinearWords
 from grukit.evaluation.word_metrics import words_evaluation
+from grukit.results.cells import NAMES
 from grukit.results.speech_evaluation import WordsEvaluation
 from grukit.results.spoken_words import Detection, WordAnswer
 from grukit.results.transcript import Segment
@@ -113,7 +114,7 @@ def judged_words(model: SpeechRecognizer, every: Sequence[Recording]) -> WordsEv
     found = [model.recognize(one, THRESHOLD).word for one in every]
     took = time.perf_counter() - started
     features, words = mean_features(every, model.reader_), model.alphabet_.tokens
-    answers: dict[str, list[str | None]] = {f"grukit {model.cell.upper()}": found}
+    answers: dict[str, list[str | None]] = {f"grukit {NAMES[model.cell]}": found}
     if model.linear_ is not None:
         linear = model.linear_.answers(features).tolist()
         answers["linear, of mean features"] = [words[at] or None for at in linear]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from grukit import __version__
+from grukit.results.cells import NAMES, with_article
 
 if TYPE_CHECKING:
     from grukit.tasks.classification import TextClassifier
@@ -24,7 +25,7 @@ def generator_card(model: TextGenerator) -> str:
     return f"""\
 # A writer of text
 
-A {model.cell.upper()} of {parameters:,} parameters that goes on from a text, token by token
+{with_article(model.cell)} of {parameters:,} parameters that goes on from a text, token by token
 ({model.tokenizer_.kind}, {len(model.tokenizer_):,} tokens). Written by grukit {__version__}.
 
 ## Data
@@ -74,7 +75,7 @@ def classifier_card(model: TextClassifier) -> str:
     return f"""\
 # A judge of texts
 
-A bidirectional {model.cell.upper()} with attention, of {parameters:,} parameters, that gives each
+A bidirectional {NAMES[model.cell]} with attention, of {parameters:,} parameters, that gives each
 text {several} of {len(names)} classes ({model.tokenizer_.kind}, {len(model.tokenizer_):,} tokens).
 Written by grukit {__version__}.
 
@@ -118,7 +119,7 @@ def translator_card(model: Translator) -> str:
     return f"""\
 # A translator
 
-{networks} of {parameters:,} parameters: a bidirectional {model.cell.upper()} reads, a decoder with
+{networks} of {parameters:,} parameters: a bidirectional {NAMES[model.cell]} reads, a decoder with
 {model.attention} attention writes ({model.tokenizer_.kind}, {len(model.tokenizer_):,} tokens for
 both languages). Written by grukit {__version__}.
 

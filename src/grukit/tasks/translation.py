@@ -31,7 +31,9 @@ from grukit.data.tokenizers import (
 from grukit.decoding.interpreter import END, Interpreter, spaced, tokens_of
 from grukit.decoding.search import Search
 from grukit.evaluation.translation_metrics import translation_metrics
+from grukit.nn.by_name import LAYER_OF
 from grukit.nn.translation_model import TranslationModel
+from grukit.results.cells import NAMES
 from grukit.results.scores import Score
 from grukit.results.translation import Translation, TranslationEvaluation
 from grukit.tasks.base import Estimator, settings_of
@@ -64,7 +66,7 @@ _RULES = {
     "attention": one_of("additive", "multiplicative"),
     "input_feeding": flag(),
     "coverage": flag(),
-    "cell": one_of("gru", "lstm", "rnn", "mingru"),
+    "cell": one_of(*LAYER_OF),
     "ensemble": integer(at_least=1),
     "max_tokens": integer(at_least=2),
     "source": text(),
@@ -283,7 +285,7 @@ class Translator(Estimator):
             raise DataError("the data must have at least one pair, got none")
         texts = [answer.text for answer in self.translate(sources, search)]
         scores, signatures = [], {}
-        for name, answers in ((f"grukit {self.cell.upper()}", texts), ("copy", sources)):
+        for name, answers in ((f"grukit {NAMES[self.cell]}", texts), ("copy", sources)):
             metrics, signatures = translation_metrics(answers, targets)
             scores.append(Score(name, metrics))
         return TranslationEvaluation(tuple(scores), len(sources), signatures)
