@@ -3,14 +3,18 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from grukit.core.errors import DataError
 from grukit.results.comparison import Comparison, Question, Run
-from grukit.results.verdict import verdict
+from grukit.results.verdict import differ, figure, verdict
 
 ADDING = Question("adding", "Adding", "mse", False, 1 / 6, "always 1", 0.01)
+LONGEST = Question("anbn", "a^n b^n", "longest", True, 0.0, "always b", 0.005)
 PARITY = Question("parity", "Parity", "accuracy", True, 0.5, "any bit", 0.01)
 
 
@@ -177,3 +181,101 @@ def test_a_cell_without_a_score_is_told_and_left_out():
     found = runs(gru=(math.nan,))
     assert found.verdict("adding") == "GRU gave no score. So nothing can be said."
     assert "RNN gave no score." in runs(gru=GOOD, rnn=(math.nan,) * 3).verdict("adding")
+
+
+def test_cells_alike_to_the_best_may_differ_from_each_other():
+    found = runs(lstm=(141.0, 225.0, 357.0), rnn=(66.0, 66.0, 69.0), gru=(59.0, 59.0, 61.0))
+    words = verdict(LONGEST, found.rows("adding"))
+    assert words.startswith(
+        "No difference seen between LSTM (n = 241) and any of RNN and GRU, whose intervals overlap "
+        "with its own; RNN is better than GRU (n = 59.7). "
+    )
+
+
+def test_one_cell_alone_has_its_score():
+    words = runs(gru=GOOD).verdict("adding")
+    assert words.startswith("GRU has mse 0.002.")
+    beside = runs(gru=GOOD, rnn=(math.nan,) * 3).verdict("adding")
+    assert beside.startswith("RNN gave no score. GRU has mse 0.002.")
+
+
+def test_a_cell_with_a_run_without_score_is_left_out_and_the_run_told():
+    words = runs(gru=(*GOOD[:2], math.nan), rnn=BLANK, lstm=MIDDLE).verdict("adding")
+    assert words.startswith("GRU gave no score in 1 of 3 runs, and is left out. LSTM is best")
+
+
+def test_runs_that_diverged_and_have_a_score_are_told():
+    every = [run("gru", at, score, diverged=at == 1) for at, score in enumerate(GOOD)]
+    comparison = Comparison((ADDING,), tuple(every), "width")
+    assert comparison.rows("adding")[0].diverged == 1
+    words = comparison.verdict("adding")
+    assert "1 of 3 runs of GRU diverged, scored by the best weights before." in words
+    assert "diverged" not in runs(gru=GOOD).verdict("adding")
+
+
+def test_who_learned_it_once_did_not_learn_next_to_nothing():
+    words = runs(gru=(0.0001, 0.2, 0.4)).verdict("adding")
+    assert "next to nothing" not in words
+    assert "No run reached the goal." in words
+    turned = runs(gru=(1.0, 0.3, 0.2))
+    assert "next to nothing" not in verdict(PARITY, turned.rows("adding"))
+    own = dataclasses.replace(ADDING, goal=None, blank_says="naive")  # of baselines, the mean
+    assert "GRU did no better than naive (mse 0.167)." in verdict(own, turned.rows("adding"))
+
+
+def test_large_numbers_have_no_power_of_ten():
+    assert [figure(own, 3) for own in (0.00023, 5.3e-5, 12.345, 999.9, 1000, -123456.7)] == [
+        *("0.00023", "5.3e-05", "12.3", "1,000", "1,000", "-123,457")
+    ]
+    found = runs(gru=(1e4, 2e4, 3e4), rnn=(math.nan,))
+    assert found.table("adding").splitlines()[1].split()[-4:] == [
+        "20,000",
+        "-4,843",
+        "to",
+        "44,843",
+    ]
+    assert "nan" not in found.table("adding")
+    assert "n = 20,000" in verdict(LONGEST, found.rows("adding"))
+
+
+SCORES = st.lists(
+    st.sampled_from([0.001, 0.002, 0.01, 0.05, 0.16, 0.167, 0.2, 0.5, 0.51, 0.9, 1.0, math.nan]),
+    min_size=3,
+    max_size=3,
+).map(tuple)
+SAID = {"RNN": "rnn", "LSTM": "lstm", "GRU": "gru", "minGRU": "mingru"}
+
+
+@given(st.fixed_dictionaries(dict.fromkeys(SAID.values(), SCORES)), st.booleans(), st.booleans())
+def test_no_verdict_says_what_the_figures_do_not(scores, more, goal):
+    question = dataclasses.replace(
+        PARITY if more else ADDING, blank=0.5, goal=0.01 if goal else None
+    )
+    every = {row.cell: row for row in runs(**scores).rows("adding")}
+    words = verdict(question, list(every.values()))
+    sign, bare = 1 if more else -1, re.sub(r" \([^)]*\)", "", words)
+
+    def rows(named: str):
+        return [every[SAID[name]] for name in named.replace(" and ", ", ").split(", ")]
+
+    for clause in re.split(r"[.;:](?: |$)", bare):
+        if match := re.fullmatch(r"(\w+) is (?:best, )?better than (.*)", clause):
+            (one,) = rows(match[1])
+            for other in rows(match[2]):
+                assert differ(one, other)
+                assert sign * one.score > sign * other.score
+        elif match := re.match(r"No difference seen between (\w+) and any of (.*), whose", clause):
+            (one,) = rows(match[1])
+            assert not any(differ(one, other) for other in rows(match[2]))
+        elif match := re.match(r"No difference seen between (.*?)(, whose|$)", clause):
+            alike = rows(match[1])
+            assert not any(differ(one, other) for one in alike for other in alike)
+        elif match := re.fullmatch(r"(.*) learned next to nothing", clause):
+            assert all(
+                sign * (score - 0.5) < 0.05 for row in rows(match[1]) for score in row.scores
+            )
+        elif match := re.match(r"(.*) did no better than", clause):
+            assert all(sign * (row.score - 0.5) <= 0 for row in rows(match[1]))
+        elif match := re.match(r"(\w+) gave no score", clause):
+            assert math.isnan(rows(match[1])[0].score)
+    assert all(re.search(rf"\b{name}\b", words) for name in SAID)

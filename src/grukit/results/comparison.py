@@ -10,7 +10,7 @@ from typing import Any
 
 from grukit.core.errors import DataError, must_be
 from grukit.results.conversion import none_unless_finite, to_frame
-from grukit.results.verdict import verdict
+from grukit.results.verdict import figure, verdict
 
 FORMAT = 1
 SEEDS_FOR_AN_INTERVAL = 3
@@ -98,6 +98,7 @@ class Row:
         epoch_seconds: the median.
         reached: how many seeds reached the problem's goal; None for a problem without one.
             epochs_to_goal, seconds_to_goal: the medians over these; None where none did.
+        diverged: how many seeds ended by a loss that was not finite.
     """
 
     problem: str
@@ -116,6 +117,7 @@ class Row:
     reached: int | None
     epochs_to_goal: float | None
     seconds_to_goal: float | None
+    diverged: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,13 +217,17 @@ def table_cells(row: Row) -> tuple[str, ...]:
         "-" if row.multiply_adds is None else f"{row.multiply_adds:,}",
         "-" if row.memory_bytes is None else f"{row.memory_bytes / 2**20:.1f}",
         f"{row.rate:g}",
-        f"{row.epoch_seconds:.3g}",
+        _known(row.epoch_seconds, 3),
         "-" if row.epochs_to_goal is None else f"{row.epochs_to_goal:g}",
-        "-" if row.seconds_to_goal is None else f"{row.seconds_to_goal:.3g}",
+        _known(row.seconds_to_goal, 3),
         "-" if row.reached is None else f"{row.reached} of {len(row.scores)}",
-        f"{row.score:.4g}",
-        "-" if row.low is None or row.high is None else f"{row.low:.3g} to {row.high:.3g}",
+        _known(row.score, 4),
+        "-" if row.low is None else f"{_known(row.low, 3)} to {_known(row.high, 3)}",
     )
+
+
+def _known(value: float | None, digits: int) -> str:
+    return "-" if value is None or not math.isfinite(value) else figure(value, digits)
 
 
 def run_to_dict(run: Run) -> dict[str, Any]:
@@ -305,6 +311,7 @@ def _row(runs: Sequence[Run], goal: float | None) -> Row:
         reached=None if goal is None else len(reached),
         epochs_to_goal=statistics.median(count for count, _ in reached) if reached else None,
         seconds_to_goal=statistics.median(took for _, took in reached) if reached else None,
+        diverged=sum(run.diverged for run in own),
     )
 
 

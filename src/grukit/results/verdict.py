@@ -20,15 +20,17 @@ def verdict(question: Question, rows: Sequence[Row]) -> str:
     """Which cell was better on a problem, where no difference was seen, and who learned nothing.
 
     Two cells differ if their 95 % intervals do not overlap, which is stricter than a test of their
-    difference. Without intervals, of fewer than three seeds, no cell is called better.
+    difference. Without intervals, of fewer than three seeds, no cell is called better. A cell of
+    which a run gave no score is left out.
     """
     known = [row for row in rows if math.isfinite(row.score)]
-    words = [f"{_name(row)} gave no score." for row in rows if row not in known]
+    words = [_missing(row) for row in rows if row not in known]
     if not known:
         return " ".join([*words, "So nothing can be said."])
     known.sort(key=lambda row: -row.score if question.higher_is_better else row.score)
     learned = [row for row in known if not _is_blank(question, row)]
-    words += [_order(question, known)] if len(known) > 1 else []
+    words.append(_order(question, known))
+    words += [_diverged(row) for row in known if row.diverged]
     words += _blank(question, known)
     words += _goal(rows) if learned and question.goal is not None else []
     words += _time(known)
@@ -42,8 +44,35 @@ def differ(one: Row, other: Row) -> bool:
     return one.high < other.low or other.high < one.low
 
 
+def figure(value: float, digits: int) -> str:
+    """A number with so many digits, and no power of ten where it is large.
+
+    >>> figure(0.123456, 3), figure(1234567.8, 3)
+    ('0.123', '1,234,568')
+    """
+    text = f"{value:.{digits}g}"
+    return f"{value:,.0f}" if "e+" in text else text
+
+
+def _missing(row: Row) -> str:
+    """Of a cell that is left out: a mean of the runs that went well would flatter it."""
+    without = sum(not math.isfinite(score) for score in row.scores)
+    if without == len(row.scores):
+        return f"{_name(row)} gave no score."
+    return f"{_name(row)} gave no score in {without} of {len(row.scores)} runs, and is left out."
+
+
+def _diverged(row: Row) -> str:
+    return (
+        f"{row.diverged} of {len(row.scores)} runs of {_name(row)} diverged, scored by the best "
+        "weights before."
+    )
+
+
 def _order(question: Question, known: Sequence[Row]) -> str:
     best, *others = known
+    if not others:
+        return f"{_name(best)} has {_score(question, best.score)}."
     if any(row.low is None for row in known):
         seeds = min(len(row.scores) for row in known)
         listed = ", ".join(f"{_name(row)} {_score(question, row.score)}" for row in known)
@@ -53,15 +82,33 @@ def _order(question: Question, known: Sequence[Row]) -> str:
         )
     worse = [row for row in others if differ(best, row)]
     alike = [row for row in others if not differ(best, row)]
-    if not worse:
-        return f"No difference seen between {_all(known)}: their intervals overlap."
-    tail = ", ".join(f"{_name(row)} ({_score(question, row.score)})" for row in worse)
+    tail = _better_than(question, best, worse)
     if not alike:
-        return f"{_name(best)} is best ({_score(question, best.score)}), better than {tail}."
-    return (
-        f"No difference seen between {_all([best, *alike])} ({_score(question, best.score)} at "
-        f"best), whose intervals overlap; {_name(best)} is better than {tail}."
-    )
+        return f"{_name(best)} is best ({_score(question, best.score)}), {tail}."
+    # A wide interval overlaps others that lie apart from each other.
+    apart = [
+        f"{_name(row)} is {_better_than(question, row, beaten)}"
+        for at, row in enumerate(alike)
+        if (beaten := [other for other in alike[at + 1 :] if differ(row, other)])
+    ]
+    if apart:
+        begin = (
+            f"No difference seen between {_name(best)} ({_score(question, best.score)}) and any of "
+            f"{_all(alike)}, whose intervals overlap with its own"
+        )
+    elif not worse:
+        return f"No difference seen between {_all(known)}: their intervals overlap."
+    else:
+        begin = (
+            f"No difference seen between {_all([best, *alike])} ({_score(question, best.score)} at "
+            "best), whose intervals overlap"
+        )
+    return "; ".join([begin, *apart, *([f"{_name(best)} is {tail}"] if worse else [])]) + "."
+
+
+def _better_than(question: Question, row: Row, others: Sequence[Row]) -> str:
+    named = ", ".join(f"{_name(own)} ({_score(question, own.score)})" for own in others)
+    return f"better than {named}"
 
 
 def _blank(question: Question, known: Sequence[Row]) -> list[str]:
@@ -76,13 +123,14 @@ def _blank(question: Question, known: Sequence[Row]) -> list[str]:
 
 
 def _is_blank(question: Question, row: Row) -> bool:
+    """Whether no run learned the problem; beside baselines, whether the mean is no better."""
     blank = question.blank
     if question.goal is None:
         return row.score <= blank if question.higher_is_better else row.score >= blank
     if question.higher_is_better:
         room = 1 - blank if question.metric == "accuracy" else 1.0
-        return row.score - blank < _NEXT_TO_NOTHING * room
-    return blank - row.score < _NEXT_TO_NOTHING * abs(blank)
+        return max(row.scores) - blank < _NEXT_TO_NOTHING * room
+    return blank - min(row.scores) < _NEXT_TO_NOTHING * abs(blank)
 
 
 def _goal(rows: Sequence[Row]) -> list[str]:
@@ -92,7 +140,7 @@ def _goal(rows: Sequence[Row]) -> list[str]:
     there.sort(key=lambda row: (-(row.reached or 0) / len(row.scores), row.seconds_to_goal))
     listed = "; ".join(
         f"{_name(row)} in {row.reached} of {len(row.scores)} runs, after {row.epochs_to_goal:g} "
-        f"epoch{'' if row.epochs_to_goal == 1 else 's'} and {row.seconds_to_goal:.3g} s"
+        f"epoch{'' if row.epochs_to_goal == 1 else 's'} and {figure(row.seconds_to_goal or 0.0, 3)} s"
         for row in there
     )
     never = [row for row in rows if row.seconds_to_goal is None]
@@ -119,5 +167,5 @@ def _score(question: Question, value: float) -> str:
     if question.metric == "accuracy":
         return f"{100 * value:.1f} %"
     if question.metric == "longest":
-        return f"n = {value:.3g}"
-    return f"{question.metric} {value:.3g}"
+        return f"n = {figure(value, 3)}"
+    return f"{question.metric} {figure(value, 3)}"
