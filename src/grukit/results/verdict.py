@@ -140,7 +140,8 @@ def _goal(rows: Sequence[Row]) -> list[str]:
     there.sort(key=lambda row: (-(row.reached or 0) / len(row.scores), row.seconds_to_goal))
     listed = "; ".join(
         f"{_name(row)} in {row.reached} of {len(row.scores)} runs, after {row.epochs_to_goal:g} "
-        f"epoch{'' if row.epochs_to_goal == 1 else 's'} and {figure(row.seconds_to_goal or 0.0, 3)} s"
+        f"epoch{'' if row.epochs_to_goal == 1 else 's'} and "
+        f"{figure(row.seconds_to_goal or 0.0, 3)} s"
         for row in there
     )
     never = [row for row in rows if row.seconds_to_goal is None]
