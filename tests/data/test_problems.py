@@ -198,6 +198,8 @@ def test_an_unknown_problem_or_setting_names_the_closest():
     for name, wrong in (("adding", "length"), ("copy_memory", "delay"), ("parity", "train")):
         with pytest.raises(ParameterError, match=f"{wrong} must be an integer"):
             problem(name, **{wrong: 0})
+    with pytest.raises(ParameterError, match="seed must be an integer of at least 0, got -1"):
+        problem("adding", seed=-1)
 
 
 def test_every_name_builds_a_problem_of_that_name():

@@ -14,6 +14,7 @@ import torch
 from grukit.core.errors import DataError, GrukitError, Interrupted, ParameterError
 from grukit.data.problems import problem
 from grukit.insight import compare as module
+from grukit.insight import trial as trial_module
 from grukit.insight.compare import compare, read_comparison
 from grukit.insight.setups import BUDGETS, Setup
 from grukit.insight.trial import Trial, loss_of, memory_bytes, run, saved, score_of
@@ -23,6 +24,7 @@ from grukit.nn.sequence_model import (
     parameters_of,
     width_for,
 )
+from grukit.results.comparison import run_to_dict
 
 TINY = Setup(
     sizes={"length": 12, "train": 96, "test": 32},
@@ -182,6 +184,51 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path):
     assert [path.name for path in part.iterdir()] == [f"{trial.name}.json"]
 
 
+def test_the_same_rate_twice_is_tried_once(tmp_path):
+    twice = dataclasses.replace(TINY, rates=(0.03, 0.03), training={"epochs": 1})
+    told = []
+    tell = {"tell": lambda trial, done, count: told.append((done, count))}
+    found = compare({"adding": twice}, ["gru", "gru"], folder=tmp_path, seeds=2, **tell)
+    (row,) = found.rows("adding")
+    assert (len(row.scores), row.tried, row.low) == (2, 1, None)
+    assert told == [(1, 2), (2, 2)]
+
+
+def test_a_run_whose_epochs_were_lost_is_not_told_without_them(tmp_path):
+    trial = Trial("adding", TINY, "gru", 5, 0.03, 0)
+
+    class Killed(BaseException):
+        pass
+
+    def kill_at(epoch):
+        def kill(trial, record):
+            if record.epoch == epoch:
+                raise Killed
+
+        return kill
+
+    epochs = tmp_path / f"{trial.name}.epochs"
+    with pytest.raises(Killed):
+        run(trial, tmp_path, kill_at(3))
+    whole = epochs.read_text()
+    epochs.write_text(whole[:20])
+    with pytest.raises(DataError, match=r"epochs must be at least 2, got 0; delete .*\.training"):
+        run(trial, tmp_path)
+    epochs.write_text(whole)
+    assert len(run(trial, tmp_path).seconds) == 3
+
+
+def test_after_the_last_epoch_none_may_be_lost_either(tmp_path, monkeypatch):
+    trial = Trial("adding", TINY, "gru", 5, 0.03, 0)
+    monkeypatch.setattr(trial_module, "score_of", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        run(trial, tmp_path)
+    monkeypatch.undo()
+    (tmp_path / f"{trial.name}.epochs").unlink()
+    with pytest.raises(DataError, match="epochs must be at least 3, got 0"):
+        run(trial, tmp_path)
+
+
 def test_training_ends_where_the_loss_is_low_enough(tmp_path):
     easy = dataclasses.replace(TINY, enough=1e9)
     assert len(run(Trial("adding", easy, "gru", 5, 0.03, 0), tmp_path).seconds) == 1
@@ -209,6 +256,16 @@ def test_a_process_that_fails_is_told(tmp_path, monkeypatch):
         list(module._apart([trial], tmp_path, 1))
 
 
+def test_an_interrupted_comparison_says_how_to_go_on(tmp_path, monkeypatch):
+    def stop(*_):
+        raise Interrupted(signal.SIGTERM, "run the same again with resume")
+
+    monkeypatch.setattr(module, "run", stop)
+    with pytest.raises(Interrupted, match=f"is saved in {tmp_path}: the same call goes on") as told:
+        tiny(tmp_path)
+    assert told.value.signal == signal.SIGTERM
+
+
 def test_a_signal_ends_all_processes_and_the_same_call_goes_on(tmp_path):
     def stop(*_):
         os.kill(os.getpid(), signal.SIGTERM)
@@ -228,6 +285,9 @@ def test_a_problem_of_ones_own(tmp_path):
     found = compare([own], ["gru"], folder=tmp_path, seeds=1, setup=quick)
     assert found.rows("image_rows")[0].parameters == pytest.approx(300, rel=0.1)
     other = problem("image_rows", test=10, images=images + 1, labels=np.arange(60) % 2)
+    outside = dataclasses.replace(own, name="../mine")
+    with pytest.raises(ParameterError, match=r"must be a file's name, got '../mine'"):
+        compare([outside], ["gru"], folder=tmp_path, seeds=1, setup=quick)
     names = {Trial(one, quick, "gru", 5, 0.01, 0).name for one in (own, other)}
     assert len(names) == 2
 
@@ -254,6 +314,12 @@ def test_a_damaged_run_is_named(tmp_path):
     (tmp_path / f"{trial.name}.json").write_text('{"problem": "adding"}')
     with pytest.raises(DataError, match=r"adding-gru-0.03-0-\w+.json is not a saved run"):
         saved(trial, tmp_path)
+    done = run(trial, tmp_path)
+    for wrong in ({"cell": "rnn"}, {"rate": 0.3}, {"seed": 1}, {"hidden_size": math.inf}):
+        content = json.dumps({**run_to_dict(done), **wrong})
+        (tmp_path / f"{trial.name}.json").write_text(content)
+        with pytest.raises(DataError, match=r"is not a saved run .*; delete it to train anew"):
+            saved(trial, tmp_path)
     (tmp_path / "comparison.json").write_text("{")
     with pytest.raises(DataError, match="is not a comparison"):
         read_comparison(tmp_path)
@@ -271,6 +337,8 @@ def test_a_damaged_run_is_named(tmp_path):
         ({"problems": ["adding", "adding"]}, "problems must be one or more, each once"),
         ({"problems": []}, "problems must be one or more, each once"),
         ({"problems": ["ading"]}, "a problem must be one of adding"),
+        ({"problems": {"ading": TINY}}, "a problem must be one of adding"),
+        ({"problems": {}}, "problems must be one or more, each once"),
     ],
 )
 def test_wrong_arguments_are_refused(tmp_path, wrong, message):

@@ -11,6 +11,7 @@ import pytest
 from grukit import FitConfig, Forecaster, TextGenerator
 from grukit.core.errors import DataError, DivergenceError, Interrupted, ParameterError
 from grukit.data.synthetic import seasonal_series
+from grukit.data.synthetic_texts import planted_reviews
 from grukit.insight import own_data
 from grukit.insight.own_data import compare_estimator
 from grukit.results.scores import METRICS, higher_is_better
@@ -142,6 +143,11 @@ def test_sizes_and_rates_go_by_the_estimators_own(writer, tmp_path, monkeypatch)
     compare_estimator(writer, TICKS, TICKS, seeds=1, folder=tmp_path)
     assert not fits
     assert {run.rate for run in found.runs} == {0.00033, 0.001, 0.003}
+    (file,) = tmp_path.glob("generation-rnn-*.width")
+    for damaged in ("", "{}", "0", "1.5"):
+        file.write_text(damaged)
+        with pytest.raises(DataError, match=r"rnn-\w+\.width is not a saved width; delete it"):
+            compare_estimator(writer, TICKS, TICKS, seeds=1, folder=tmp_path)
     wide = compare_estimator(
         writer, TICKS, TICKS, seeds=1, rates=[0.001], by="width", folder=tmp_path
     )
@@ -189,6 +195,28 @@ def test_a_folder_is_told_by_its_texts_and_the_sizes_of_the_others(tmp_path):
     assert len(digests) == 4
 
 
+def test_columns_and_arrays_of_texts_are_told_by_what_is_in_them():
+    texts = ["tick", "tock", "7"]
+    columns = [
+        pd.Series(texts),
+        np.array(texts, object),
+        np.array(["".join("tick"), *texts[1:]], object),
+    ]
+    assert len({own_data._digest(own) for own in (texts, columns[0])}) == 1
+    assert own_data._digest(columns[1]) == own_data._digest(columns[2])
+    others = [["tick", "tack", None], np.array([texts], object), np.array(texts[:2])]
+    assert len({own_data._digest(own) for own in (*columns, *others)}) == 5
+    assert own_data._digest(np.float32(0.5)) == own_data._digest(0.5)
+
+
+def test_columns_of_a_table_are_data(tmp_path):
+    case = CASES["classification"]
+    texts, labels = map(pd.Series, planted_reviews(40))
+    asked = {"cells": ["gru"], "rates": [0.01], "seeds": 1, "folder": tmp_path}
+    found = compare_estimator(case.make(), (texts, labels), (texts, labels), **asked)
+    assert found.questions[0].metric == "accuracy"
+
+
 def test_what_was_trained_is_not_lost_where_it_cannot_be_scored(writer, tmp_path, monkeypatch):
     asked = {"cells": ["gru"], "rates": [0.01], "seeds": 1, "folder": tmp_path}
     with pytest.raises(DataError, match="at least one token"):
@@ -216,12 +244,21 @@ def test_an_interrupted_comparison_goes_on(writer, tmp_path, monkeypatch):
             raise Interrupted(2, "stopped")
 
     monkeypatch.setattr(own_data._Watch, "__call__", stop)
-    with pytest.raises(Interrupted):
+    with pytest.raises(Interrupted, match="parts: the same call goes on"):
         compare_estimator(writer, TICKS, TICKS, folder=tmp_path / "parts", **asked)
     monkeypatch.setattr(own_data._Watch, "__call__", watched)
     (run,) = compare_estimator(writer, TICKS, TICKS, folder=tmp_path / "parts", **asked).runs
     assert (run.train_losses, run.score) == (whole.runs[0].train_losses, whole.runs[0].score)
     assert len(run.seconds) == 2
+
+
+def test_the_same_rate_twice_is_tried_once(writer, tmp_path):
+    asked = {"cells": ["lstm"], "rates": [0.01, 0.01], "seeds": 2, "folder": tmp_path}
+    told = []
+    tell = {"tell": lambda name, done, count: told.append((done, count))}
+    found = compare_estimator(writer, TICKS, TICKS, **asked, **tell)
+    assert len(found.rows("generation")[0].scores) == 2
+    assert told == [(1, 2), (2, 2)]
 
 
 def test_a_run_that_diverges_has_no_score(writer, tmp_path, monkeypatch):
@@ -254,6 +291,8 @@ def test_wrong_arguments_are_refused_before_any_training(writer, tmp_path, no_tr
         ({"rates": []}, "rates must be"),
         ({"seeds": 0}, "seeds must be"),
         ({"by": "speed"}, "by must be"),
+        ({"name": "../mine"}, "must be a file's name, got '../mine'"),
+        ({"name": ""}, "must be a file's name, got ''"),
     ):
         with pytest.raises(ParameterError, match=said):
             compare_estimator(writer, TICKS, TICKS, folder=folder, **wrong)

@@ -19,6 +19,7 @@ import json
 import multiprocessing
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Literal
@@ -28,7 +29,7 @@ from grukit.core.files import write_atomically
 from grukit.core.rules import check, each, integer, one_of
 from grukit.data.problems import Problem
 from grukit.insight.setups import BUDGETS, Setup
-from grukit.insight.trial import Trial, built, run, saved
+from grukit.insight.trial import Trial, built, check_name, run, saved, stopped_in_words
 from grukit.nn.by_name import LAYER_OF
 from grukit.nn.sequence_model import width_for
 from grukit.results.comparison import Comparison, Question
@@ -74,7 +75,7 @@ def compare(
     Raises ParameterError for arguments outside their rules, DataError for a saved run that cannot
     be read, GrukitError if a process fails, Interrupted after Ctrl-C or SIGTERM.
     """
-    cells = tuple(LAYER_OF) if cells is None else tuple(cells)
+    cells = tuple(LAYER_OF) if cells is None else tuple(dict.fromkeys(cells))
     check(
         {"cells": cells, "by": by, "seeds": seeds, "processes": processes, "budget": budget},
         {
@@ -91,17 +92,16 @@ def compare(
     searches = [
         Trial(one, own, cell, _width(built(one, own), own, cell, by), rate, 0)
         for one, own in asked
-        for cell in dict.fromkeys(cells)
-        for rate in own.rates
+        for cell in cells
+        for rate in dict.fromkeys(own.rates)
     ]
-    count = len(searches) + (seeds - 1) * len(asked) * len(dict.fromkeys(cells))
-    _work(searches, home, processes, tell, 0, count)
-    others = [
-        Trial(best.problem, best.setup, best.cell, best.hidden_size, best.rate, seed)
-        for best in _best(searches, home)
-        for seed in range(1, seeds)
-    ]
-    _work(others, home, processes, tell, len(searches), count)
+    count = len(searches) + (seeds - 1) * len(asked) * len(cells)
+    with stopped_in_words(home):
+        _work(searches, home, processes, tell, 0, count)
+        others = [
+            replace(best, seed=seed) for best in _best(searches, home) for seed in range(1, seeds)
+        ]
+        _work(others, home, processes, tell, len(searches), count)
     runs = [saved(trial, home) for trial in (*searches, *others)]
     questions = [_question(built(*one)) for one in asked]
     found = Comparison(tuple(questions), tuple(run for run in runs if run is not None), by)
@@ -123,14 +123,14 @@ def read_comparison(folder: str | Path) -> Comparison:
 def _asked(
     problems: Problems, setup: Setup | None, table: Mapping[str, Setup]
 ) -> list[tuple[str | Problem, Setup]]:
-    if isinstance(problems, Mapping):
-        return list(problems.items())
     found: list[tuple[str | Problem, Setup]] = []
     for one in problems:
         if isinstance(one, str) and one not in table:
             raise ParameterError(must_be("a problem", f"one of {', '.join(table)}", one))
         name = one if isinstance(one, str) else one.name
-        found.append((one, setup or table.get(name, Setup())))
+        check_name(name)
+        given = problems[name] if isinstance(problems, Mapping) else setup
+        found.append((one, given or table.get(name, Setup())))
     names = [one if isinstance(one, str) else one.name for one, _ in found]
     if not found or len(set(names)) < len(names):
         raise ParameterError(must_be("problems", "one or more, each once", names))
@@ -186,11 +186,7 @@ def _apart(trials: Sequence[Trial], folder: Path, processes: int) -> Iterator[Tr
                     running[process.sentinel] = process, trial
                 ended = wait(list(running), _SECONDS_BETWEEN_LOOKS)
                 if signals.received is not None:
-                    raise Interrupted(
-                        signals.received,
-                        f"the comparison stopped; what is done is saved in {folder}: the same call "
-                        "goes on",
-                    )
+                    raise Interrupted(signals.received, "stopped")
                 for sentinel in ended:
                     process, trial = running.pop(sentinel)
                     process.join()
@@ -212,6 +208,8 @@ def _alone(trial: Trial, folder: Path) -> None:
         run(trial, folder)
     except KeyboardInterrupt:
         sys.exit(1)
+    except GrukitError as error:
+        sys.exit(f"{trial.name}: {error}")
 
 
 def _question(own: Problem) -> Question:

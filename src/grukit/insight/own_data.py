@@ -41,7 +41,13 @@ from grukit.core.files import write_atomically
 from grukit.core.rules import check, each, integer, number, one_of
 from grukit.data.tables import read_frame
 from grukit.insight.own_widths import Size, nearest_width, size_of
-from grukit.insight.trial import memory_of, read_run, torch_threads
+from grukit.insight.trial import (
+    check_name,
+    memory_of,
+    read_run,
+    stopped_in_words,
+    torch_threads,
+)
 from grukit.nn.by_name import LAYER_OF
 from grukit.nn.sequence_model import parameters_of
 from grukit.results.comparison import Comparison, Question, Run, run_to_dict
@@ -116,7 +122,9 @@ def compare_estimator(
             "metric": one_of(*known),
         },
     )
-    called, cells, rates = name or estimator.task, tuple(dict.fromkeys(cells)), tuple(rates)
+    called = estimator.task if name is None else name
+    check_name(called)
+    cells, rates = tuple(dict.fromkeys(cells)), tuple(dict.fromkeys(rates))
     learned, judged = _digest(train), _digest(test)
     home = Path(folder)
     home.mkdir(parents=True, exist_ok=True)
@@ -148,7 +156,7 @@ def compare_estimator(
         if not file.exists():
             found = nearest_width(asked(), start, lambda own: size(cell, own).parameters)
             write_atomically(file, json.dumps(found))
-        return int(json.loads(file.read_text(encoding="utf-8")))
+        return _width(file)
 
     def trained(cell: str, rate: float, seed: int) -> Run:
         nonlocal done, metric
@@ -168,11 +176,12 @@ def compare_estimator(
             tell(f"{called}-{cell}-{rate:g}-{seed}", done, count)
         return found
 
-    for cell in cells:
-        tried = [trained(cell, rate, 0) for rate in rates]
-        best = min(tried, key=lambda run: (run.best_loss, run.rate)).rate
-        for seed in range(1, seeds):
-            trained(cell, best, seed)
+    with stopped_in_words(home):
+        for cell in cells:
+            tried = [trained(cell, rate, 0) for rate in rates]
+            best = min(tried, key=lambda run: (run.best_loss, run.rate)).rate
+            for seed in range(1, seeds):
+                trained(cell, best, seed)
     metric = metric or known[0]  # where all diverged
     more = higher_is_better(metric)
     finite = {name: value for name, value in baselines.items() if value is not None}
@@ -228,7 +237,8 @@ def _run(
     stem = f"{called}-{own.cell}-{own.training.learning_rate:g}-{own.seed}"
     file = home / f"{stem}-{_short(own, train[1], test[1])}.json"
     if file.exists():
-        return read_run(file), _answers(file)
+        found = read_run(file, own.cell, own.training.learning_rate, own.seed, own.hidden_size)
+        return found, _answers(file)
     # Beside another test, what is trained and could not be evaluated is not trained again.
     checkpoint = home / f"{stem}-{_short(own, train[1])}.training"
     watch, diverged = _Watch(checkpoint.with_suffix(".epochs")), False
@@ -270,6 +280,17 @@ def _run(
     return run, answers
 
 
+def _width(file: Path) -> int:
+    """The width that was found before."""
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError:
+        found = None
+    if type(found) is not int or found < 1:
+        raise DataError(f"{file} is not a saved width; delete it to find it anew")
+    return found
+
+
 def _answers(file: Path) -> list[dict[str, Any]]:
     """What a saved run's evaluation said."""
     found = json.loads(file.read_text(encoding="utf-8")).get("scores")
@@ -287,11 +308,17 @@ def _short(*parts: Any) -> str:
 
 
 def _digest(given: Any) -> str:
-    """Of texts, files, folders, tables, arrays, settings, and tuples and lists of them."""
+    """Of texts, files, folders, tables, columns, arrays, settings, and tuples and lists of them."""
     if isinstance(given, (tuple, list)):
         content = "\0".join(map(_digest, given)).encode()
     elif given is None or isinstance(given, (bool, int, float)):
         content = repr(given).encode()
+    elif isinstance(given, np.generic):
+        return _digest(given.item())
+    elif callable(getattr(given, "to_list", None)):
+        return _digest(given.to_list())  # a column
+    elif isinstance(given, np.ndarray) and given.dtype == object:
+        return _digest([list(given.shape), given.ravel().tolist()])  # its bytes are addresses
     elif isinstance(given, Path) and given.is_dir():
         # What is said in recordings is read, of the recordings themselves how large they are.
         every = sorted(file for file in given.rglob("*") if file.is_file())

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import math
+import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,7 +19,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
-from grukit.core.errors import DataError, DivergenceError
+from grukit.core.errors import (
+    DataError,
+    DivergenceError,
+    Interrupted,
+    ParameterError,
+    must_be,
+)
 from grukit.core.files import write_atomically
 from grukit.data.problems import Problem, problem
 from grukit.data.problems.base import Batch, Kind
@@ -79,15 +86,37 @@ def saved(trial: Trial, folder: Path) -> Run | None:
     file = folder / f"{trial.name}.json"
     if not file.exists():
         return None
-    return read_run(file)
+    return read_run(file, trial.cell, trial.rate, trial.seed, trial.hidden_size)
 
 
-def read_run(file: Path) -> Run:
-    """A saved run; DataError for something else."""
+def read_run(file: Path, cell: str, rate: float, seed: int, hidden_size: int) -> Run:
+    """A saved run of that cell, rate, seed and width; DataError for something else."""
     try:
-        return run_from_dict(json.loads(file.read_text(encoding="utf-8")))
-    except (ValueError, KeyError, TypeError) as error:
+        found = run_from_dict(json.loads(file.read_text(encoding="utf-8")))
+        if (found.cell, found.rate, found.seed, found.hidden_size) != (
+            *(cell, rate, seed, hidden_size),
+        ):
+            raise ValueError("of another cell, rate, seed or width than its name says")
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise DataError(f"{file} is not a saved run ({error}); delete it to train anew") from error
+    return found
+
+
+def check_name(name: str) -> None:
+    """Refuse what cannot begin the names of a folder's files."""
+    if not name or Path(name).name != name:
+        raise ParameterError(must_be("the name of what is compared", "a file's name", name))
+
+
+@contextlib.contextmanager
+def stopped_in_words(folder: str | Path) -> Iterator[None]:
+    """Ctrl-C and SIGTERM as Interrupted, which says where the comparison stays."""
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        number = stop.signal if isinstance(stop, Interrupted) else signal.SIGINT
+        said = f"the comparison stopped; what is done is saved in {folder}: the same call goes on"
+        raise Interrupted(number, said) from stop
 
 
 def run(
@@ -114,7 +143,7 @@ def run(
     with torch_threads():
         diverged = False
         try:
-            fit(
+            result = fit(
                 model,
                 clock,
                 own.train,
@@ -126,6 +155,7 @@ def run(
                 settings={"trial": trial.name},
                 after_epoch=after_epoch,
             )
+            clock.expect(len(result.history))
         except _Enough:
             pass
         except DivergenceError:
@@ -239,9 +269,17 @@ class _Clock:
         self._began: float | None = None
         self._epochs: list[_Epoch] = []
         if file.exists():
+            # One that is damaged has too few epochs, which is noticed.
             with contextlib.suppress(ValueError, TypeError):
                 content = json.loads(file.read_text(encoding="utf-8"))
                 self._epochs = [_Epoch(*map(float, own)) for own in content]
+
+    def expect(self, count: int) -> None:
+        """DataError if fewer epochs are known than were trained."""
+        if len(self._epochs) < count:
+            must = must_be(f"the epochs in {self.file}", f"at least {count}", len(self._epochs))
+            begun = self.file.with_suffix(".training")
+            raise DataError(f"{must}; delete {begun} to train this run anew")
 
     def __call__(self, model: nn.Module, batch: Batch) -> LossSum:
         if self._began is None:
@@ -252,6 +290,7 @@ class _Clock:
         """The epoch is over; the checkpoint, which is saved next, is in no epoch's time."""
         assert record.validation_loss is not None
         assert self._began is not None
+        self.expect(record.epoch - 1)
         seconds = time.process_time() - self._began
         done = _Epoch(record.train_loss, record.validation_loss, seconds)
         self._epochs = [*self._epochs[: record.epoch - 1], done]

@@ -196,7 +196,7 @@ class Comparison:
             questions = tuple(_question(own) for own in content["questions"])
             runs = tuple(run_from_dict(own) for own in content["runs"])
             return cls(questions, runs, str(content["by"]))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             if isinstance(error, DataError):
                 raise
             raise DataError(f"{must_be('a comparison', 'as to_dict gives it', error)}") from error
@@ -239,7 +239,7 @@ def run_to_dict(run: Run) -> dict[str, Any]:
 
 
 def run_from_dict(content: Any) -> Run:
-    """What `run_to_dict` gave; KeyError, TypeError or ValueError for anything else."""
+    """What `run_to_dict` gave; KeyError, TypeError, ValueError, OverflowError for other things."""
     return Run(
         problem=str(content["problem"]),
         cell=str(content["cell"]),

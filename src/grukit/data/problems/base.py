@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from grukit.core.rules import check, integer
 from grukit.data.text_batches import alike
 
 Kind = Literal["number", "class", "keys"]
@@ -88,7 +89,8 @@ class Problem:
         blank: what the metric is for the best answer that does not look at the input; and
             blank_says, which answer that is.
         goal: the validation loss that counts as learned.
-        train, validation, test: the sequences; what is tested is never trained on.
+        train, validation, test: the sequences. What is tested was not drawn to be learned from;
+            the test of a^n b^n has all n, and those beyond the learned ones decide.
         sizes: by test sequence the n of the metric "longest", int64 [N].
     """
 
@@ -135,6 +137,7 @@ class Problem:
 
 def spread(name: str, seed: int, parts: int = 3) -> list[np.random.Generator]:
     """Independent draws for train, validation and test, by the problem's name and a seed."""
+    check({"seed": seed}, {"seed": integer(at_least=0)})
     key = [seed, *name.encode()]
     return [np.random.default_rng(own) for own in np.random.SeedSequence(key).spawn(parts)]
 
