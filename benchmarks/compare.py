@@ -189,7 +189,6 @@ def section(name: str, own: dict[str, Any], experiment: Experiment) -> str:
     comparison = Comparison.from_dict(own["comparison"])
     question = comparison.questions[0]
     assert question.goal is not None
-    better = "more is better" if question.higher_is_better else "less is better"
     heads = [*TABLE_HEAD, *(["published"] if experiment.published else [])]
     lines = [f"| {' | '.join(heads)} |", "| --- |" + " ---: |" * (len(heads) - 1)]
     for row in comparison.rows(question.name):
@@ -203,8 +202,7 @@ def section(name: str, own: dict[str, Any], experiment: Experiment) -> str:
     return f"""\
 ## {question.title}
 
-Score: {question.metric}, {better}; {question.blank_says}: {question.blank:.4g}. \
-Goal: a validation loss of {question.goal:.3g}.{published}
+Score: {question.scale}. Goal: a validation loss of {question.goal:.3g}.{published}
 
 {table}
 
@@ -268,6 +266,9 @@ def main() -> None:
         return
     make, command, name, file = FORMS["full" if arguments.full else "short"]
     every = make()
+    for own in arguments.names:
+        if own not in every:
+            parser.error(f"a name must be one of {', '.join(every)}, got {own!r}")
     path = HERE / "results" / f"{name}.json"
     asked = {own: every[own] for own in arguments.names or every}
     before = records.read(path).get("experiments", {})

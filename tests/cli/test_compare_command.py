@@ -5,7 +5,8 @@ import json
 QUICK = ("anbn", "--cells", "rnn, gru", "--seeds", "1", "--epochs", "1", "--size", "60")
 
 
-def test_compare_tells_a_table_and_a_verdict_and_goes_on(grukit, tmp_path):
+def test_compare_tells_a_table_and_a_verdict_and_goes_on(grukit, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
     written = ("--plot", tmp_path / "curves.png", "--report", tmp_path / "report.html")
     command = ("compare", *QUICK, "-o", tmp_path / "runs", *written)
     first = grukit(*command)
@@ -18,6 +19,8 @@ def test_compare_tells_a_table_and_a_verdict_and_goes_on(grukit, tmp_path):
     again = grukit(*command)
     assert again.out == first.out
     assert "of 4" not in again.err
+    assert max(map(len, first.out.splitlines())) <= 80
+    assert first.out.count("\ncell  ") == 2
     result = grukit(*command, "--json")
     assert json.loads(result.out)["questions"][0]["name"] == "anbn"
     rows = [run["parameters"] for run in json.loads(result.out)["runs"]]
@@ -31,6 +34,8 @@ def test_at_equal_width_the_size_is_in_units(grukit, tmp_path):
 
 
 def test_wrong_use_is_told_before_any_work(grukit, tmp_path):
+    (tmp_path / "folder.html").mkdir()
+    (tmp_path / "file").touch()
     for arguments, message in (
         (("ading",), "a problem must be one of adding"),
         (("anbn", "--cells", "gro"), "cells must be a list or tuple"),
@@ -40,5 +45,11 @@ def test_wrong_use_is_told_before_any_work(grukit, tmp_path):
         outcome = grukit("compare", *arguments, "-o", tmp_path / "runs")
         assert outcome.code == 2
         assert message in outcome.err
+    folder = grukit(
+        "compare", *QUICK, "-o", tmp_path / "runs", "--report", tmp_path / "folder.html"
+    )
+    assert (folder.code, "must be a file, got a folder" in folder.err) == (1, True)
     assert not (tmp_path / "runs").exists()
+    file = grukit("compare", *QUICK, "-o", tmp_path / "file")
+    assert (file.code, "the output must be a folder, got '" in file.err) == (1, True)
     assert grukit("compare", "anbn", "-o", tmp_path / "no" / "runs").code == 1

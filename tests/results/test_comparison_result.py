@@ -126,6 +126,25 @@ def test_the_table_and_the_frame_have_a_line_for_each_cell():
         found.table("x")
 
 
+def test_a_table_wider_than_the_terminal_is_told_in_parts():
+    found = runs(gru_before=(0.1, 0.1, 0.1), rnn=(0.16, 0.17, 0.1234567))
+    whole = found.table("adding").splitlines()
+    parts = [part.splitlines() for part in found.table("adding", 80).split("\n\n")]
+    assert max(map(len, whole)) > 80 >= max(len(line) for part in parts for line in part)
+    assert [len(part) for part in parts] == [3, 3]
+    assert [part[1].split()[0] for part in parts] == ["gru_before"] * 2
+    for at, line in enumerate(whole):
+        words = [part[at].split()[0 if part is parts[0] else 1 :] for part in parts]
+        assert [*words[0], *words[1]] == line.split()
+    assert found.table("adding", 200).splitlines() == whole
+
+
+def test_a_scale_says_which_way_is_better_and_what_nothing_is_worth():
+    assert ADDING.scale == "mse, less is better; always 1: 0.1667"
+    assert PARITY.scale == "accuracy, more is better; any bit: 0.5"
+    assert dataclasses.replace(ADDING, blank=math.nan).scale == "mse, less is better"
+
+
 GOOD, MIDDLE, BLANK = (0.001, 0.002, 0.003), (0.05, 0.051, 0.052), (0.166, 0.167, 0.168)
 
 

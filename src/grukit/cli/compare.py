@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -11,6 +13,7 @@ import typer
 from grukit.cli.compare_own import OPTIONS, compare_own
 from grukit.cli.options import Config, Json, given, option
 from grukit.cli.output import check_output, say, show, show_json
+from grukit.core.errors import DataError, must_be
 
 if TYPE_CHECKING:
     from grukit.insight.setups import Setup
@@ -143,6 +146,8 @@ def compare(
     check_output(plot, SUFFIXES)
     check_output(report, (".html",))
     check_output(output)
+    if output.exists() and not output.is_dir():
+        raise DataError(must_be("the output", "a folder", str(output)))
     asked = None if cells is None else [cell.strip() for cell in cells.split(",")]
     tried = None if rates is None else _numbers(rates)
     if like is None:
@@ -237,11 +242,7 @@ def _tell(trial: Trial, done: int, count: int) -> None:
 
 
 def _show(found: Comparison, name: str) -> None:
-    question = found.question(name)
-    better = "more is better" if question.higher_is_better else "less is better"
-    show(
-        f"{question.title} ({question.metric}, {better}; {question.blank_says}: "
-        f"{question.blank:.4g})"
-    )
-    show(found.table(name))
-    show(found.verdict(name) + "\n")
+    question, width = found.question(name), shutil.get_terminal_size().columns
+    show(textwrap.fill(f"{question.title} ({question.scale})", width))
+    show(found.table(name, width) + "\n")
+    show(textwrap.fill(found.verdict(name), width) + "\n")

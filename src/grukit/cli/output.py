@@ -118,6 +118,8 @@ def check_output(path: Path | None, suffixes: tuple[str, ...] = ()) -> None:
         raise DataError(
             f"the folder of the output must exist, got {path}; run: mkdir -p {path.parent}"
         )
+    if suffixes and path.is_dir():
+        raise DataError(f"{path} must be a file, got a folder")
     if path.suffix == ".parquet":
         require("pyarrow")
 

@@ -82,10 +82,9 @@ def _section(comparison: Comparison, name: str) -> str:
     question = comparison.question(name)
     rows = [table_cells(row) for row in comparison.rows(name)]
     curves = ComparisonDisplay(comparison, [name]).page().to_fragment(f"curves-{_id(name)}")
-    goal = f"{question.metric}; {question.blank:.4g} is the level of {question.blank_says}."
     return (
         f'<section id="{_id(name)}">\n<h2>{_text(question.title)}</h2>\n'
-        f"<p>{_text(comparison.verdict(name))}</p>\n<p>Score: {_text(goal)}</p>\n"
+        f"<p>{_text(comparison.verdict(name))}</p>\n<p>Score: {_text(question.scale)}.</p>\n"
         f'<div class="scroll">{_table(TABLE_HEAD, rows)}</div>\n{curves}\n</section>'
     )
 

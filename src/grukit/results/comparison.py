@@ -38,6 +38,13 @@ class Question:
     blank_says: str
     goal: float | None
 
+    @property
+    def scale(self) -> str:
+        """What the score is, which way is better, and who knows nothing, where that is known."""
+        better = "more is better" if self.higher_is_better else "less is better"
+        blank = f"; {self.blank_says}: {figure(self.blank, 4)}" if math.isfinite(self.blank) else ""
+        return f"{self.metric}, {better}{blank}"
+
 
 @dataclass(frozen=True)
 class Run:
@@ -157,16 +164,21 @@ class Comparison:
         """What the figures say, in words; see `grukit.results.verdict`."""
         return verdict(self.question(problem), self.rows(problem))
 
-    def table(self, problem: str) -> str:
-        """The rows of a problem as aligned text."""
-        cells = [TABLE_HEAD, *map(table_cells, self.rows(problem))]
-        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-        return "\n".join(
-            "  ".join(
-                cell.ljust(width) if at == 0 else cell.rjust(width)
-                for at, (cell, width) in enumerate(zip(line, widths, strict=True))
-            ).rstrip()
-            for line in cells
+    def table(self, problem: str, width: int | None = None) -> str:
+        """The rows of a problem as aligned text.
+
+        width: how long a line may be; a longer table is told in parts, each with the cells.
+        """
+        lines = [TABLE_HEAD, *map(table_cells, self.rows(problem))]
+        first, *others = [_aligned(column) for column in zip(*lines, strict=True)]
+        parts: list[list[list[str]]] = [[first]]
+        for column in others:
+            if width and sum(len(own[0]) + 2 for own in parts[-1]) + len(column[0]) > width:
+                parts.append([first])
+            parts[-1].append(column)
+        return "\n\n".join(
+            "\n".join("  ".join(line).rstrip() for line in zip(*part, strict=True))
+            for part in parts
         )
 
     def to_frame(self, backend: str = "pandas") -> Any:
@@ -224,6 +236,12 @@ def table_cells(row: Row) -> tuple[str, ...]:
         _known(row.score, 4),
         "-" if row.low is None else f"{_known(row.low, 3)} to {_known(row.high, 3)}",
     )
+
+
+def _aligned(column: tuple[str, ...]) -> list[str]:
+    """Names of cells to the left, all else to the right."""
+    width = max(map(len, column))
+    return [own.ljust(width) if column[0] == TABLE_HEAD[0] else own.rjust(width) for own in column]
 
 
 def _known(value: float | None, digits: int) -> str:
