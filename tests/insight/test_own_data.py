@@ -175,6 +175,24 @@ def test_a_mingru_has_a_layer_more(writer, tmp_path, monkeypatch):
         assert dict(layers) == {"gru": others, "mingru": count + (cell == "gru")} | own
 
 
+def test_a_mingru_has_no_recurrent_dropout(writer, tmp_path):
+    asked = {"cells": ["gru", "mingru"], "rates": [0.01], "seeds": 1, "folder": tmp_path}
+    (plain,) = compare_estimator(writer, TICKS, TICKS, **{**asked, "cells": ["gru"]}).runs
+    writer.set_params(recurrent_dropout=0.3)
+    gru, mingru = compare_estimator(writer, TICKS, TICKS, **asked).runs
+    assert gru.score != plain.score
+    assert math.isfinite(mingru.score)
+    assert writer.recurrent_dropout == 0.3
+
+
+def test_a_cell_that_cannot_be_is_refused_before_any_training(table, tmp_path):
+    model = Forecaster(horizon=4, lookback=16, hidden_size=4, ensemble=2, training=TRAINING)
+    asked = {"cells": ["gru", "gru_d"], "rates": [0.01], "seeds": 1, "folder": tmp_path}
+    with pytest.raises(ParameterError, match="ensemble must be 1 with cell='gru_d'"):
+        compare_estimator(model, table[table.ds < "2024-01-11"], table, **asked)
+    assert not list(tmp_path.glob("*.json"))
+
+
 def test_other_data_are_another_run(writer, tmp_path):
     asked = {"folder": tmp_path, "rates": [0.01], "seeds": 1, "cells": ["lstm"]}
     for text in (TICKS, "tack, tick, " * 30):

@@ -7,6 +7,7 @@ import pytest
 
 from grukit.core.errors import ParameterError
 from grukit.plots.comparison import ComparisonDisplay
+from grukit.results.cells import NAMES
 from grukit.results.comparison import Comparison, Question, Run
 
 ADDING = Question("adding", "Adding", "mse", False, 1 / 6, "always 1", 0.01)
@@ -42,6 +43,12 @@ def test_a_cell_without_an_epoch_is_left_out():
     labels = [line.get_label() for line in display.plot().axes[0].lines]
     assert labels[0] == "GRU"
     assert "RNN" not in labels
+
+
+def test_no_two_cells_have_one_colour():
+    display = ComparisonDisplay(comparison(**{cell: [(1.0,)] for cell in NAMES}), ["adding"])
+    lines = display.plot().axes[0].lines[: len(NAMES)]
+    assert len({line.get_color() for line in lines}) == len(NAMES)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf", ".html"])

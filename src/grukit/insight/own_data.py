@@ -86,7 +86,8 @@ def compare_estimator(
 
     estimator: one with the settings that all have in common; it stays as it is. Its hidden_size is
         that of its own cell, and a minGRU has a layer more than the others, since its gates see
-        what comes from below and not its own state.
+        what comes from below and not its own state; it has no recurrent dropout, having no
+        recurrent product.
     train: what its `fit` takes, several arguments as a tuple. The validation, by which it stops
         and by which the learning rate is chosen, is its own; of a detector of anomalies, which has
         none, the loss in training chooses.
@@ -137,6 +138,8 @@ def compare_estimator(
         layers = estimator.num_layers + (cell == "mingru") - (estimator.cell == "mingru")
         settings = replace(training, learning_rate=rate, progress=False, tensorboard=None)
         named = {"hidden_size": units, "num_layers": max(1, layers), "training": settings}
+        if cell == "mingru" and getattr(own, "recurrent_dropout", 0):
+            named["recurrent_dropout"] = 0.0  # it has no recurrent product to drop from
         return own.set_params(cell=cell, seed=seed, **named)
 
     def size(cell: str, units: int) -> Size:
@@ -177,6 +180,8 @@ def compare_estimator(
         return found
 
     with stopped_in_words(home):
+        for cell in cells:
+            width(cell)  # so that a cell that cannot be is refused before any training
         for cell in cells:
             tried = [trained(cell, rate, 0) for rate in rates]
             best = min(tried, key=lambda run: (run.best_loss, run.rate)).rate

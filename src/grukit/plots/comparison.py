@@ -25,6 +25,7 @@ _COLORS = {
     "gru": BLUE,
     "gru_before": "#56B4E9",
     "mingru": "#009E73",
+    "gru_d": "#CC79A7",
 }
 
 
