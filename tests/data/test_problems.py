@@ -68,6 +68,39 @@ def test_adding_asks_for_the_sum_of_the_two_marked():
     assert ((many.targets[many.asked] - 1) ** 2).mean() == pytest.approx(own.blank, rel=0.02)
 
 
+def test_the_marks_and_symbols_are_anywhere_in_their_parts():
+    marks = problem("adding", length=21, train=1, test=3000).test.inputs[..., 1]
+    first, second = (np.flatnonzero(marks[:, part].any(0)) for part in (slice(10), slice(10, 21)))
+    assert (first.tolist(), second.tolist()) == ([*range(10)], [*range(11)])
+    order = problem("temporal_order", length=50, train=1, test=3000).test.inputs
+    places = np.flatnonzero(((order == 4) | (order == 5)).any(0))
+    assert places.tolist() == [*range(5, 10), *range(25, 30)]
+    assert (order[:, 0] == 6).all()
+    assert (order[:, -1] == 7).all()
+
+
+def known(own: Problem) -> list[set[bytes]]:
+    """The sequences of each part."""
+    parts = (own.train, own.validation, own.test)
+    return [{row.tobytes() for row in part.inputs} for part in parts]
+
+
+@pytest.mark.parametrize("name", ["adding", "copy_memory", "temporal_order", "image_rows"])
+def test_no_sequence_is_in_two_parts(name):
+    train, validation, test = known(small(name))
+    assert (len(train), len(validation), len(test)) == (60, 40, 40)
+    assert not train & validation | train & test | validation & test
+
+
+def test_mnist1d_keeps_500_curves_to_validate():
+    own = problem("mnist1d")
+    train, validation, test = known(own)
+    assert (len(train), len(validation), len(test)) == (3500, 500, 1000)
+    assert not train & validation | train & test | validation & test
+    # The test is that of the authors, so it is not what was held back.
+    assert np.array_equal(own.test.inputs[..., 0], mnist1d().test)
+
+
 def test_copying_asks_for_the_symbols_after_the_mark():
     own = small("copy_memory")
     inputs, targets = own.train.inputs, own.train.targets
@@ -98,6 +131,8 @@ def test_anbn_asks_from_the_first_b_on():
     three = own.inputs[2, :6].tolist(), own.targets[2][own.asked[2]].tolist()
     assert three == ([0, 0, 0, 1, 1, 1], [1, 1, 2])
     assert own.lengths.tolist() == [2 * n for n in range(1, 21)]
+    assert small("anbn").validation.lengths.tolist() == [2 * n for n in range(1, 7)]
+    assert small("anbn").train.lengths.max() == 12
 
 
 def test_the_longest_is_that_below_which_nothing_is_wrong():

@@ -11,13 +11,21 @@ import numpy as np
 import pytest
 import torch
 
-from grukit.core.errors import DataError, GrukitError, Interrupted, ParameterError
+from grukit.core.errors import DataError, DivergenceError, GrukitError, Interrupted, ParameterError
 from grukit.data.problems import problem
 from grukit.insight import compare as module
 from grukit.insight import trial as trial_module
 from grukit.insight.compare import compare, read_comparison
 from grukit.insight.setups import BUDGETS, Setup
-from grukit.insight.trial import Trial, loss_of, memory_bytes, run, saved, score_of
+from grukit.insight.trial import (
+    Trial,
+    loss_of,
+    memory_bytes,
+    memory_of,
+    run,
+    saved,
+    score_of,
+)
 from grukit.nn.by_name import LAYER_OF
 from grukit.nn.sequence_model import (
     SequenceModel,
@@ -25,6 +33,7 @@ from grukit.nn.sequence_model import (
     width_for,
 )
 from grukit.results.comparison import run_to_dict
+from grukit.training.losses import LossSum
 
 TINY = Setup(
     sizes={"length": 12, "train": 96, "test": 32},
@@ -74,6 +83,27 @@ def test_a_mingru_has_a_layer_more_and_no_absurd_width():
     layers = [SequenceModel(cell, 2, 5, 1).recurrent.num_layers for cell in LAYER_OF]
     assert layers == [2 if cell == "mingru" else 1 for cell in LAYER_OF]
     assert width_for(70_000, "mingru", 2, 1, 1) < 300
+
+
+def test_products_are_those_of_a_step_and_the_head():
+    assert SequenceModel("gru", 2, 5, 1).multiply_adds == 3 * 5 * (2 + 5) + 5
+    assert SequenceModel("lstm", 2, 5, 3).multiply_adds == 4 * 5 * (2 + 5) + 5 * 3
+    assert SequenceModel("mingru", 2, 5, 1).multiply_adds == 2 * 5 * 2 + 2 * 5 * 5 + 5
+
+
+def test_what_is_dropped_is_dropped_in_training_alone():
+    model = SequenceModel("gru", 2, 5, 1, 1, 0.1, 0.2, 0.5)
+    layer = model.recurrent
+    assert (layer.input_dropout, layer.recurrent_dropout, model.output_dropout) == (0.1, 0.2, 0.5)
+    assert SequenceModel("mingru", 2, 5, 1, 1, 0.1, 0.2).recurrent.input_dropout == 0.1
+    own = problem("adding", length=10, train=1, test=70)
+    model.train()
+    assert score_of(model, own) == score_of(model, own)
+    batch = own.test.batch(torch.arange(2))
+    model = SequenceModel("gru", 2, 50, 1, output_dropout=0.5)
+    answers = [model.train(on)(*batch[:3]) for on in (True, True, False, False)]
+    assert not torch.equal(answers[0], answers[1])
+    assert torch.equal(answers[2], answers[3])
 
 
 def test_an_unknown_cell_is_refused():
@@ -154,6 +184,47 @@ def test_the_same_trial_gives_the_same_figures_but_for_time(tmp_path):
     assert other.score != one.score
 
 
+def test_a_seed_decides_first_weights_and_batches_and_nothing_else(tmp_path, monkeypatch):
+    seen = {}
+
+    def look(model, loss, train, validation, config, **more):
+        weights = torch.cat([own.detach().flatten() for own in model.parameters()])
+        seen[more["seed"], config.learning_rate] = weights, model, train, validation
+        raise trial_module._Enough
+
+    monkeypatch.setattr(trial_module, "fit", look)
+    setup = dataclasses.replace(TINY, input_dropout=0.1, recurrent_dropout=0.2, output_dropout=0.3)
+    own = trial_module.built("adding", setup)
+    for seed, rate in ((0, 0.01), (1, 0.01), (1, 0.03)):
+        run(Trial("adding", setup, "gru", 7, rate, seed), tmp_path)
+    (first, model, *data), (other, *_), (again, *_) = seen.values()
+    assert list(seen) == [(0, 0.01), (1, 0.01), (1, 0.03)]
+    assert torch.equal(other, again)
+    assert not torch.equal(first, other)
+    assert data == [own.train, own.validation]
+    layer = model.recurrent
+    assert (layer.input_dropout, layer.recurrent_dropout, model.output_dropout) == (0.1, 0.2, 0.3)
+
+
+def test_the_validation_chooses_the_rate_of_each_cell_for_the_other_seeds(tmp_path, monkeypatch):
+    losses = {("rnn", 0.003): 0.1, ("rnn", 0.03): 0.2, ("gru", 0.003): 0.2, ("gru", 0.03): 0.1}
+    real = run(Trial("adding", TINY, "gru", 7, 0.03, 0), tmp_path)
+
+    def pretend(trial, folder):
+        loss = losses[trial.cell, trial.rate]
+        changed = {name: getattr(trial, name) for name in ("cell", "rate", "seed", "hidden_size")}
+        told = {"validation_losses": (loss, 0.5), "score": 1 - loss}
+        done = dataclasses.replace(real, **changed, **told)
+        (folder / f"{trial.name}.json").write_text(json.dumps(run_to_dict(done)))
+        return done
+
+    monkeypatch.setattr(module, "run", pretend)
+    found = tiny(tmp_path / "runs", seeds=3)
+    others = {(own.cell, own.rate) for own in found.runs if own.seed}
+    assert others == {("rnn", 0.003), ("gru", 0.03)}
+    assert [row.rate for row in found.rows("adding")] == [0.003, 0.03]
+
+
 def _folders(parent, count):
     for at in range(count):
         (parent / str(at)).mkdir()
@@ -232,13 +303,33 @@ def test_after_the_last_epoch_none_may_be_lost_either(tmp_path, monkeypatch):
 def test_training_ends_where_the_loss_is_low_enough(tmp_path):
     easy = dataclasses.replace(TINY, enough=1e9)
     assert len(run(Trial("adding", easy, "gru", 5, 0.03, 0), tmp_path).seconds) == 1
+    whole = run(Trial("adding", TINY, "gru", 5, 0.03, 0), tmp_path)
+    between = (whole.train_losses[0] + whole.validation_losses[0]) / 2
+    by_train = [loss <= between for loss in whole.train_losses]
+    by_validation = [loss <= between for loss in whole.validation_losses]
+    assert by_train.index(True) != by_validation.index(True)
+    enough = dataclasses.replace(TINY, enough=between)
+    ended = run(Trial("adding", enough, "gru", 5, 0.03, 0), tmp_path)
+    assert len(ended.seconds) == by_validation.index(True) + 1
 
 
 def test_a_run_that_diverges_is_told_and_the_rest_goes_on(tmp_path):
     wild = dataclasses.replace(TINY, rates=(0.003, 1e38), training={"epochs": 2, "clip_norm": None})
     found = compare({"adding": wild}, ["rnn"], folder=tmp_path, seeds=1)
     assert [own.diverged for own in found.runs] == [False, True]
+    assert found.runs[1].validation_losses == ()
+    assert math.isnan(found.runs[1].score)
     assert found.rows("adding")[0].rate == 0.003
+
+
+def test_a_run_that_diverged_before_an_epoch_was_done_has_no_score(tmp_path, monkeypatch):
+    def diverge(*_, **__):
+        raise DivergenceError("a gradient of inf")
+
+    monkeypatch.setattr(trial_module, "fit", diverge)
+    done = run(Trial("adding", TINY, "gru", 5, 0.03, 0), tmp_path)
+    assert done.diverged
+    assert math.isnan(done.score)
 
 
 def test_in_processes_the_figures_are_the_same(tmp_path):
@@ -304,6 +395,9 @@ def test_memory_is_that_of_the_states_kept():
     assert large > 3 * small
     # At least the output of every step; at most a few times the gates.
     assert 4 * 100 * 50 * 32 < large < 10 * 4 * 100 * 50 * 32
+    alone = torch.nn.Linear(3, 2)  # of which nothing is kept: weights, gradients, two moments
+    total = memory_of(alone, lambda: LossSum(sum(own.sum() for own in alone.parameters()), 1))
+    assert total == 4 * 4 * 8
     # Weights are kept anyway: a short batch keeps less than their copy would be.
     short, wide = problem("adding", length=10, train=1, test=1), SequenceModel("gru", 2, 64, 1)
     assert memory_bytes(wide, short) < 18 * parameters_of(wide)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import html
 import re
 from html.parser import HTMLParser
@@ -69,6 +70,10 @@ def test_a_report_has_verdicts_tables_and_curves(comparison):
         assert f"{row.score:.4g}" in reader.cells
     assert comparison.verdict("adding").split(".")[0] in page
     assert "The &lt;adding&gt; problem" in page
+    assert "<h1>Recurrent cells compared, at about equal parameters</h1>" in page
+    assert "<p>Score: mse, less is better; the mean: 0.17.</p>" in page
+    wide = dataclasses.replace(comparison, by="width")
+    assert "<h1>Recurrent cells compared, at equal width</h1>" in report(wide, {}, {})
     assert "two &lt;cores&gt;" in page
     assert len(re.findall(r"Plotly\.newPlot\(", page)) >= 2
 

@@ -66,6 +66,7 @@ def test_a_forecaster_is_compared_beside_its_own_baselines(tmp_path, table, no_t
     found = compare_estimator(model, train, table, metric="mae", **asked)
     assert [(run.cell, run.seed) for run in found.runs].count(("rnn", 1)) == 1
     rows = {row.cell: row for row in found.rows("forecast")}
+    assert all(len(row.scores) == 2 for row in rows.values())  # at the rate that was chosen
     assert rows["gru"].hidden_size == 8
     assert rows["rnn"].hidden_size > 8
     assert rows["rnn"].parameters == pytest.approx(rows["gru"].parameters, rel=0.1)  # of few units

@@ -38,6 +38,16 @@ def test_a_line_is_the_median_of_seeds_and_a_band_their_range():
     assert not [line for line in other.lines if len(line.get_xdata()) > 2]
 
 
+def test_a_seed_that_ended_keeps_its_best_loss_and_a_page_has_the_median():
+    display = ComparisonDisplay(comparison(gru=[(2.0, 4.0), (1.0, 1.0, 1.0), (9.0, 9.0, 9.0)]))
+    assert display.plot().axes[0].lines[0].get_ydata().tolist() == [2.0, 4.0, 2.0]
+    pytest.importorskip("plotly")
+    page = display.page()
+    (line,) = page._figure.data
+    assert list(line.y) == [2.0, 4.0, 2.0]
+    assert [shape.y0 for shape in page._figure.layout.shapes] == [0.01]
+
+
 def test_a_cell_without_an_epoch_is_left_out():
     display = ComparisonDisplay(comparison(gru=[(1.0,)], rnn=[()]), ["adding"])
     labels = [line.get_label() for line in display.plot().axes[0].lines]

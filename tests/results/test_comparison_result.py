@@ -78,6 +78,11 @@ def test_a_run_that_diverged_at_once_is_not_chosen():
     assert Comparison((ADDING,), tuple(tried), "width").rows("adding")[0].rate == 0.03
 
 
+def test_without_validation_the_last_epoch_counts():
+    assert run("gru", validation_losses=(), train_losses=(0.1, 0.3, 0.2)).best_loss == 0.2
+    assert run("gru", validation_losses=(), train_losses=()).best_loss == math.inf
+
+
 def test_time_to_the_goal_is_the_median_of_the_seeds_that_reached_it():
     tried = [
         run("gru", 0, validation_losses=(0.2, 0.01, 0.0), seconds=(5.0, 1.0, 1.0)),
@@ -240,6 +245,40 @@ def test_who_learned_it_once_did_not_learn_next_to_nothing():
     assert "next to nothing" not in verdict(PARITY, turned.rows("adding"))
     own = dataclasses.replace(ADDING, goal=None, blank_says="naive")  # of baselines, the mean
     assert "GRU did no better than naive (mse 0.167)." in verdict(own, turned.rows("adding"))
+
+
+def test_who_reached_the_goal_more_often_then_sooner_stands_first():
+    reached, not_reached = (0.2, 0.001), (0.2, 0.2)
+    every = [
+        *(run("gru", at, validation_losses=reached, seconds=(5.0, 5.0)) for at in range(2)),
+        *(run("lstm", at, validation_losses=reached, seconds=(4.0, 4.0)) for at in range(2)),
+        *(run("rnn", at, validation_losses=own) for at, own in enumerate((reached, not_reached))),
+    ]
+    words = Comparison((ADDING,), tuple(every), "width").verdict("adding")
+    assert (
+        "The goal was reached by LSTM in 2 of 2 runs, after 2 epochs and 8 s; GRU in 2 of 2 runs, "
+        "after 2 epochs and 10 s; RNN in 1 of 2 runs, after 2 epochs and 4 s."
+    ) in words
+
+
+def test_next_to_nothing_is_a_twentieth_of_what_there_is_to_learn():
+    chances = {0.5: True, 0.524: True, 0.526: False}
+    for score, nothing in chances.items():
+        rows = runs(gru=(score,)).rows("adding")
+        assert ("next to nothing" in verdict(PARITY, rows)) == nothing
+    for score, nothing in {1 / 6: True, 0.1585: True, 0.158: False}.items():
+        assert ("next to nothing" in runs(gru=(score,)).verdict("adding")) == nothing
+
+
+@pytest.mark.parametrize(("score", "more", "no_better"), [
+    *((0.5, False, True), (0.501, False, True), (0.499, False, False)),
+    *((0.5, True, True), (0.499, True, True), (0.501, True, False)),
+])  # fmt: skip
+def test_who_is_as_good_as_the_baseline_is_no_better(score, more, no_better):
+    own = Question("adding", "Mine", "mae", more, 0.5, "naive", None)
+    assert ("GRU did no better than naive" in verdict(own, runs(gru=(score,)).rows("adding"))) == (
+        no_better
+    )
 
 
 def test_large_numbers_have_no_power_of_ten():
