@@ -14,8 +14,9 @@ def adding(length: int = 200, train: int = 10_000, test: int = 1_000, seed: int 
     """The sum of two of many numbers, told at the end.
 
     Each step has a number from U(0, 1) and a mark, which is 1 at one step of the first half and one
-    of the second, else 0. Who always answers 1 has a mean squared error of 1/6, the variance of a
-    sum of two uniform numbers; the .1767 of the literature is a sample's.
+    of the second, else 0 (Arjovsky et al. 2016; Bai et al. 2018 mark any two steps). Who always
+    answers 1 has a mean squared error of 1/6, the variance of a sum of two uniform numbers; the
+    .1767 of the literature is a sample's.
 
     >>> import torch
     >>> batch = adding(length=10, train=100, test=10).train.batch(torch.tensor([0, 1]))
@@ -38,7 +39,7 @@ def adding(length: int = 200, train: int = 10_000, test: int = 1_000, seed: int 
     return Problem(
         name="adding",
         title=f"Adding two marked numbers of {length}",
-        source="Hochreiter and Schmidhuber 1997, as in Bai et al. 2018",
+        source="Hochreiter and Schmidhuber 1997, as in Arjovsky et al. 2016",
         kind="number",
         output_size=1,
         metric="mse",
@@ -59,7 +60,7 @@ def copy_memory(delay: int = 200, train: int = 10_000, test: int = 1_000, seed: 
 
     Ten symbols of eight, blanks, a mark, and then ten steps at which the symbols are asked; at all
     the steps before, a blank is. Who answers blanks, and at the end any symbol, has
-    10 ln 8 / (delay + 20) nats a step.
+    10 ln 8 / (delay + 20) nats a step. (Bai et al. 2018 repeat the mark at those ten steps.)
     """
     _check(delay=delay, train=train, test=test)
     steps, blank, mark = delay + 2 * COPIED, SYMBOLS, SYMBOLS + 1
@@ -79,7 +80,7 @@ def copy_memory(delay: int = 200, train: int = 10_000, test: int = 1_000, seed: 
     return Problem(
         name="copy_memory",
         title=f"Copying {COPIED} symbols after {delay} steps",
-        source="Hochreiter and Schmidhuber 1997, as in Arjovsky et al. 2016 and Bai et al. 2018",
+        source="Hochreiter and Schmidhuber 1997, as in Arjovsky et al. 2016",
         kind="class",
         output_size=SYMBOLS + 1,
         metric="nats",
