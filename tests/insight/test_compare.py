@@ -289,6 +289,33 @@ def test_a_run_whose_epochs_were_lost_is_not_told_without_them(tmp_path):
     assert len(run(trial, tmp_path).seconds) == 3
 
 
+def test_the_time_of_an_interrupted_epoch_is_whole(tmp_path, monkeypatch):
+    """By a clock that goes on by 1 at every look: begin and end of an epoch, or of a part of it."""
+    ticks = iter(range(1000))
+    monkeypatch.setattr(trial_module.time, "process_time", lambda: float(next(ticks)))
+    trial = Trial("adding", TINY, "gru", 5, 0.03, 0)
+    loss, calls = trial_module.loss_of, []
+
+    def stop_in_the_second_epoch(*given):
+        calls.append(given)
+        if len(calls) == 7:  # the memory is counted, three updates and a validation, two updates
+            signal.raise_signal(signal.SIGTERM)
+        return loss(*given)
+
+    monkeypatch.setattr(trial_module, "loss_of", stop_in_the_second_epoch)
+    with pytest.raises(Interrupted):
+        run(trial, tmp_path)
+    kept = json.loads((tmp_path / f"{trial.name}.epochs").read_text())
+    assert [len(kept[0]), *kept[1:]] == [3, 1.0]
+    assert run(trial, tmp_path).seconds == (1.0, 2.0, 1.0)
+
+
+def test_epochs_kept_without_a_part_are_read(tmp_path):
+    file = tmp_path / "a.epochs"
+    file.write_text("[[3.0, 2.0, 1.0], [2.0, 1.0, 1.0]]")
+    assert trial_module._Clock(file, loss_of).epochs == [(3.0, 2.0, 1.0), (2.0, 1.0, 1.0)]
+
+
 def test_after_the_last_epoch_none_may_be_lost_either(tmp_path, monkeypatch):
     trial = Trial("adding", TINY, "gru", 5, 0.03, 0)
     monkeypatch.setattr(trial_module, "score_of", lambda *_: 1 / 0)

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from grukit import FitConfig, Forecaster, TextGenerator
 from grukit.core.errors import DataError, DivergenceError, Interrupted, ParameterError
@@ -16,6 +17,7 @@ from grukit.insight import own_data
 from grukit.insight.own_data import compare_estimator
 from grukit.results.scores import METRICS, higher_is_better
 from grukit.testing.estimators import CASES
+from grukit.training.fit import EpochRecord, LossSum
 
 TRAINING = FitConfig(epochs=2, batch_size=16, progress=False)
 TICKS = "tick, tack, " * 30
@@ -269,6 +271,26 @@ def test_an_interrupted_comparison_goes_on(writer, tmp_path, monkeypatch):
     (run,) = compare_estimator(writer, TICKS, TICKS, folder=tmp_path / "parts", **asked).runs
     assert (run.train_losses, run.score) == (whole.runs[0].train_losses, whole.runs[0].score)
     assert len(run.seconds) == 2
+
+
+def test_the_time_of_an_interrupted_epoch_is_whole(tmp_path, monkeypatch):
+    ticks = iter(range(100))
+    monkeypatch.setattr(own_data.time, "process_time", lambda: float(next(ticks)))
+    network = torch.nn.Linear(1, 1)
+
+    def begun():
+        watch = own_data._Watch(tmp_path / "a.epochs")
+        watch.begin(network, lambda: LossSum(network.weight.sum(), 1), 0)
+        return watch
+
+    watch = begun()
+    watch(EpochRecord(1, 0.0, None, 0.1))
+    watch.pause()
+    watch = begun()
+    watch(EpochRecord(2, 0.0, None, 0.1))
+    watch(EpochRecord(3, 0.0, None, 0.1))
+    assert watch.seconds == [1.0, 2.0, 1.0]
+    assert begun().seconds == [1.0, 2.0, 1.0]
 
 
 def test_the_same_rate_twice_is_tried_once(writer, tmp_path):

@@ -214,20 +214,36 @@ class _Watch:
         self.file = file
         self.parameters, self.memory = 0, None
         self.seconds: list[float] = []
+        self._since: float | None = None
+        self._before = 0.0  # seconds of an epoch that was interrupted
         if file.exists():
             with contextlib.suppress(ValueError, TypeError):
                 content = json.loads(file.read_text(encoding="utf-8"))
-                self.seconds = [float(own) for own in content]
+                *self.seconds, self._before = map(float, content)
 
     def begin(self, model: nn.Module, call: Callable[[], LossSum], epochs: int) -> None:
         self.parameters, self.memory = parameters_of(model), memory_of(model, call)
         self._since = time.process_time()
 
     def __call__(self, record: EpochRecord) -> None:
+        self.seconds = [*self.seconds[: record.epoch - 1], self._lap()]
+        self._before = 0.0
+        self._save()
+
+    def pause(self) -> None:
+        """The training stops within an epoch, from where it will go on."""
+        if self._since is not None:
+            self._before = self._lap()
+            self._save()
+
+    def _lap(self) -> float:
+        assert self._since is not None
         now = time.process_time()
-        self.seconds = [*self.seconds[: record.epoch - 1], now - self._since]
-        self._since = now
-        write_atomically(self.file, json.dumps(self.seconds))
+        before, self._since = self._since, now
+        return self._before + now - before
+
+    def _save(self) -> None:
+        write_atomically(self.file, json.dumps([*self.seconds, self._before]))
 
 
 def _run(
@@ -254,6 +270,9 @@ def _run(
             own.fit(*_arguments(train[0]), **given)
         except DivergenceError:
             diverged = True
+        except KeyboardInterrupt:
+            watch.pause()
+            raise
         else:
             history, evaluation = own.history_, own.evaluate(*_arguments(test[0]))
             answers = [

@@ -160,6 +160,9 @@ def run(
             pass
         except DivergenceError:
             diverged = True
+        except KeyboardInterrupt:
+            clock.pause()
+            raise
         score = score_of(model, own)
     done = Run(
         problem=own.name,
@@ -267,11 +270,14 @@ class _Clock:
     def __init__(self, file: Path, loss: Callable[..., LossSum]) -> None:
         self.file, self._loss = file, loss
         self._began: float | None = None
+        self._before = 0.0  # seconds of an epoch that was interrupted
         self._epochs: list[_Epoch] = []
         if file.exists():
             # One that is damaged has too few epochs, which is noticed.
             with contextlib.suppress(ValueError, TypeError):
                 content = json.loads(file.read_text(encoding="utf-8"))
+                if content and not isinstance(content[-1], list):
+                    self._before = float(content.pop())
                 self._epochs = [_Epoch(*map(float, own)) for own in content]
 
     def expect(self, count: int) -> None:
@@ -291,11 +297,20 @@ class _Clock:
         assert record.validation_loss is not None
         assert self._began is not None
         self.expect(record.epoch - 1)
-        seconds = time.process_time() - self._began
+        seconds = self._before + time.process_time() - self._began
         done = _Epoch(record.train_loss, record.validation_loss, seconds)
         self._epochs = [*self._epochs[: record.epoch - 1], done]
-        self._began = None
-        write_atomically(self.file, json.dumps(self._epochs))
+        self._began, self._before = None, 0.0
+        self._save()
+
+    def pause(self) -> None:
+        """The training stops within an epoch, from where it will go on."""
+        if self._began is not None:
+            self._before += time.process_time() - self._began
+            self._save()
+
+    def _save(self) -> None:
+        write_atomically(self.file, json.dumps([*self._epochs, self._before]))
 
     @property
     def epochs(self) -> list[_Epoch]:
