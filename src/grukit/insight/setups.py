@@ -177,7 +177,7 @@ _FULL = {
     "anbn": replace(
         _SHORT["anbn"],
         sizes={"longest": 50, "test_longest": 1_000, "train": 1_000},
-        rates=(3e-3, 1e-2, 3e-2),
+        rates=(3e-3, 1e-2, 3e-2, 1e-1),
         training={"epochs": 150, "batch_size": 20},
     ),
     "image_rows": replace(
@@ -187,17 +187,17 @@ _FULL = {
     ),
     "mnist1d": replace(
         _SHORT["mnist1d"],
-        rates=(1e-3, 3e-3, 1e-2),
+        rates=(1e-3, 3e-3, 1e-2, 3e-2),
         training={"epochs": 100, "batch_size": 50, "weight_decay": 0.1},
     ),
     "jsb_chorales": replace(
         _SHORT["jsb_chorales"],
-        rates=(3e-3, 1e-2, 3e-2),
+        rates=(3e-3, 1e-2, 3e-2, 1e-1),
         training={**_SHORT["jsb_chorales"].training, "epochs": 200, "patience": 60},
     ),
     "piano_midi": replace(
         _SHORT["piano_midi"],
-        rates=(3e-3, 1e-2, 3e-2),
+        rates=(3e-3, 1e-2, 3e-2, 1e-1),
         training={**_SHORT["piano_midi"].training, "epochs": 100, "patience": 30},
     ),
 }
