@@ -40,7 +40,7 @@ bench: .venv/.bench ## the layers beside other libraries, in about 12 minutes; w
 compare: .venv/.setup .venv/.native ## RNN, LSTM, GRU and minGRU on every problem, in half an hour
 	$(BIN)/python benchmarks/compare.py
 
-compare-full: .venv/.setup .venv/.native ## the same at the sizes of the literature, in hours; goes on
+compare-full: .venv/.setup .venv/.native ## the same at the sizes of the literature, in about four hours; goes on
 	$(BIN)/python benchmarks/compare.py --full
 
 docs: .venv/.setup ## the documentation, into docs/_build/html

@@ -1,7 +1,7 @@
 """RNN, LSTM, GRU and minGRU beside each other on all problems, under equal conditions.
 
     python benchmarks/compare.py             the short form, in about half an hour on two cores
-    python benchmarks/compare.py --full      the sizes of the literature, in hours
+    python benchmarks/compare.py --full      the sizes of the literature, in about four hours
     python benchmarks/compare.py --shortest  every problem at a toy size, nothing written
     python benchmarks/compare.py NAME ...    only these
 
@@ -202,7 +202,7 @@ def section(name: str, own: dict[str, Any], experiment: Experiment) -> str:
     published = f" Published: {experiment.source}." if experiment.published else ""
     table = "\n".join(lines)
     return f"""\
-## {question.title}
+## {question.title}, at {experiment.setup.parameters:,} parameters
 
 Score: {question.scale}. Goal: a validation loss of {question.goal:.3g}.{published}
 

@@ -88,15 +88,22 @@ def saved_rows(form):
 def test_the_large_tables_tell_what_the_article_says():
     """Of docs/explanation/understanding-grus.md, "As good as an LSTM?"."""
     rows = saved_rows("compare")
-    adding, chorales = rows["adding"], rows["jsb_chorales_300k"]
-    assert sorted(score < 1e-3 for score in adding["gru"].scores) == [False] + 4 * [True]
+    assert len(rows) == 10
+    adding, counting, chorales = rows["adding"], rows["anbn"], rows["jsb_chorales_300k"]
+    assert len(adding["gru"].scores) == 5
+    assert all(score < 1e-3 for score in adding["gru"].scores)
     assert all(score > 1 / 6 for cell in ("lstm", "rnn") for score in adding[cell].scores)
-    assert round(rows["mnist1d"]["rnn"].score, 2) == 0.89
-    content = json.loads((ROOT / "benchmarks" / "results" / "compare.json").read_text())
-    runs = content["experiments"]["adding"]["comparison"]["runs"]
-    assert [run["cell"] for run in runs if run["diverged"]] == ["gru"]
+    assert len(counting["lstm"].scores) == 10
+    assert [round(counting[cell].score) for cell in ("lstm", "gru")] == [173, 60]
+    assert differ(counting["lstm"], counting["gru"])
     scores = [round(chorales[cell].score, 2) for cell in ("gru", "lstm", "rnn")]
-    assert scores == [8.27, 8.49, 8.67]
+    assert scores == [8.27, 8.39, 8.67]
+    assert round(rows["mnist1d"]["rnn"].score, 2) == 0.89
+    copying = rows["copy_memory"]
+    assert [round(copying[cell].score, 3) for cell in ("gru", "mingru")] == [0.020, 0.016]
+    order = rows["temporal_order"]
+    assert [cell for cell, row in order.items() if max(row.scores) > 0.3] == ["gru"]
+    assert sum(score > 0.99 for score in order["gru"].scores) == 1
 
 
 def test_the_saved_rows_tell_what_the_article_says():

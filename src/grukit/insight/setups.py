@@ -192,12 +192,12 @@ _FULL = {
     ),
     "jsb_chorales": replace(
         _SHORT["jsb_chorales"],
-        rates=(3e-3, 1e-2, 3e-2, 1e-1),
+        rates=(3e-3, 1e-2, 3e-2, 1e-1, 3e-1),
         training={**_SHORT["jsb_chorales"].training, "epochs": 200, "patience": 60},
     ),
     "piano_midi": replace(
         _SHORT["piano_midi"],
-        rates=(3e-3, 1e-2, 3e-2, 1e-1),
+        rates=(3e-3, 1e-2, 3e-2, 1e-1, 3e-1),
         training={**_SHORT["piano_midi"].training, "epochs": 100, "patience": 30},
     ),
 }
